@@ -1,0 +1,12 @@
+"""Samples candidates, judges them and sifts them into preference pairs, in one stream.
+
+    python jobs/generate_pairs.py --config jobs/configs/quickstart.yaml
+    ray job submit --working-dir . -- python jobs/generate_pairs.py --config jobs/configs/quickstart.yaml
+"""
+
+import sys
+
+from urm_ray.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["generate"], __doc__))

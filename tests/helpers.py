@@ -1,0 +1,116 @@
+"""Small builders of records that many tests share."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from urm_ray.judge.engine import Question, Reading
+from urm_ray.media import encode_image, image_record
+
+ROOT = Path(__file__).resolve().parents[1]
+SCALE = {"name": "1-5", "minimum": 1, "maximum": 5}
+NOT_A_PICTURE = image_record(b"<html>404 not found</html>", 8, 8)
+
+
+def picture(shade: int = 0) -> Image.Image:
+    return Image.new("RGB", (8, 8), (shade, 255 - shade, 40))
+
+
+def shade_of(image: Image.Image) -> int:
+    """Which `picture` this is."""
+    pixel = image.convert("RGB").getpixel((3, 3))
+    assert isinstance(pixel, tuple)
+    return int(pixel[0])
+
+
+def candidate(index: int, **changes: Any) -> dict[str, Any]:
+    """A `schema.CANDIDATE` value; its picture's shade is its index."""
+    return {"index": index, "seed": 100 + index, "media": encode_image(picture(index)), "text": None, "error": None} | changes
+
+
+def prompt_row(number: int = 0, **changes: Any) -> dict[str, Any]:
+    """A `schema.PROMPT` row."""
+    return {
+        "prompt_id": f"p{number}", "task": "image_generation", "prompt": f"prompt {number}", "context": [], "source": "test",
+    } | changes
+
+
+def candidate_set(count: int, **changes: Any) -> dict[str, Any]:
+    """A `schema.CANDIDATE_SET` row."""
+    return prompt_row() | {"candidates": [candidate(i) for i in range(count)], "sampler_digest": "sampler"} | changes
+
+
+def pair_preference(number: int = 0, label: str = "first", **changes: Any) -> dict[str, Any]:
+    """A `schema.PREFERENCE` row of kind pair, with pictures in shades 10 and 20."""
+    return {
+        "preference_id": f"pair{number}", "task": "image_generation", "kind": "pair", "prompt": "a red circle", "context": [],
+        "candidates": [{"media": encode_image(picture(shade)), "text": None} for shade in (10, 20)],
+        "label": label, "score": None, "scale": None, "dimension": None, "rationale": None, "source": "test",
+    } | changes
+
+
+def point_preference(number: int = 0, score: float = 3.0, **changes: Any) -> dict[str, Any]:
+    """A `schema.PREFERENCE` row of kind point, with a picture in shade 10."""
+    return pair_preference(number) | {
+        "preference_id": f"point{number}", "kind": "point", "label": None, "score": score, "scale": SCALE,
+        "candidates": [{"media": encode_image(picture(10)), "text": None}],
+    } | changes
+
+
+def pair_verdict(first: int, second: int, outcome: str) -> dict[str, Any]:
+    """A `schema.PAIR_VERDICT` value."""
+    return {
+        "first": first, "second": second, "outcome": outcome, "p_first": None, "p_second": None, "p_tie": None, "text": None,
+        "reason": None,
+    }
+
+
+def point_verdict(index: int, score: float | None, outcome: str = "score") -> dict[str, Any]:
+    """A `schema.POINT_VERDICT` value."""
+    return {"index": index, "outcome": outcome, "score": score, "probabilities": None, "text": None, "reason": None}
+
+
+class FakeEngine:
+    """An engine whose readings are what a function says of a question; it keeps what it was asked."""
+
+    def __init__(self, answer: Callable[[Question], Reading]) -> None:
+        self.answer = answer
+        self.asked: list[Question] = []
+
+    def read(self, questions: Sequence[Question]) -> list[Reading]:
+        self.asked += questions
+        return [self.answer(question) for question in questions]
+
+
+def prefer_darker(question: Question) -> Reading:
+    """A judge without position bias: of two pictures the lower shade is better, a score is 5 - shade."""
+    shades = [shade_of(image) for image in question.images]
+    if len(shades) == 2:
+        winner = 2 if shades[0] == shades[1] else int(shades[1] < shades[0])
+        return Reading([0.8 if i == winner else 0.1 for i in range(3)], 1.0)
+    return Reading([float(value == 5 - shades[0]) for value in range(1, 6)], 1.0)
+
+
+def run_python(*arguments: str, timeout: float = 110, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Python in a process of its own, in the repository's root."""
+    import os
+
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True,
+        timeout=timeout, check=False,
+    )
+
+
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """Wilson's 95% interval, written out."""
+    z, p = 1.959963984540054, successes / n
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return middle - half, middle + half

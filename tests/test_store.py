@@ -1,0 +1,239 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pyarrow as pa
+import pytest
+from helpers import ROOT, run_python
+from hypothesis import given
+from hypothesis import strategies as st
+
+from urm_ray import store
+from urm_ray.store import RunFolder, StoreError
+
+TABLE = pa.table({"id": ["a", "b", "c"], "data": [b"1", None, b"333"], "n": [[1], [], [2, 3]]})
+
+
+def names(folder) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
+def test_a_file_is_written_with_its_folders_and_read_back(tmp_path):
+    uri = str(tmp_path / "a" / "b" / "file.bin")
+    store.write_bytes(uri, b"\x00content")
+    assert store.read_bytes(uri) == b"\x00content"
+    assert names(tmp_path / "a" / "b") == ["file.bin"]
+
+
+def test_a_file_that_could_not_be_written_whole_leaves_the_old_one_and_nothing_else(tmp_path):
+    # Defect 8 of the published code: a write that was cut off lost everything.
+    uri = str(tmp_path / "file.bin")
+    store.write_bytes(uri, b"old")
+    code = (
+        "import resource, sys; from urm_ray import store; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try: store.write_bytes(sys.argv[1], b'x' * 1_000_000)\n"
+        "except OSError as error: print('refused', error.errno)"
+    )
+    done = run_python("-c", code, uri)
+    assert done.stdout.startswith("refused"), done.stderr
+    assert store.read_bytes(uri) == b"old"
+    assert names(tmp_path) == ["file.bin"]
+
+
+def test_a_target_that_cannot_be_replaced_leaves_no_debris(tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        store.write_bytes(str(tmp_path / "taken"), b"x")
+    assert names(tmp_path) == ["taken"]
+
+
+def test_debris_of_a_killed_writer_is_not_listed(tmp_path):
+    store.write_table(str(tmp_path / "unit-000001.parquet"), TABLE)
+    (tmp_path / ".unit-000000.parquet.0123").write_bytes(b"half")
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "folder.parquet").mkdir()
+    assert store.list_files(str(tmp_path), ".parquet") == [str(tmp_path / "unit-000001.parquet")]
+
+
+def test_files_are_listed_in_order_and_a_missing_folder_is_empty(tmp_path):
+    for n in (10, 2, 1):
+        store.write_bytes(str(tmp_path / f"unit-{n:06d}.parquet"), b"x")
+    assert [f[-9:-8] for f in store.list_files(str(tmp_path))] == ["1", "2", "0"]
+    assert store.list_files(str(tmp_path / "nowhere")) == []
+
+
+def test_a_run_folder_may_be_a_uri(tmp_path):
+    stage = RunFolder.open(f"file://{tmp_path}/run").stage("prepare", "0123456789abcdef")
+    store.write_table(stage.path("part", "unit-000000.parquet"), TABLE)
+    assert stage.rows("part").equals(TABLE)
+    assert not stage.done
+    stage.finish(1.0, rows=3)
+    assert stage.manifest()["rows"] == 3
+
+
+@given(st.lists(st.integers(0, 3), max_size=4))
+def test_equal_tables_give_equal_bytes_however_they_were_put_together(tmp_path, cuts):
+    places = [0, *sorted(cuts), 3]
+    pieces = pa.concat_tables([TABLE.slice(a, b - a) for a, b in zip(places, places[1:], strict=False)])
+    whole, joined = str(tmp_path / "whole.parquet"), str(tmp_path / "joined.parquet")
+    store.write_table(whole, TABLE)
+    store.write_table(joined, pieces)
+    assert store.read_bytes(whole) == store.read_bytes(joined)
+    assert store.read_table(joined).equals(TABLE)
+    assert store.row_count(joined) == 3
+
+
+def test_a_table_is_read_by_column_from_a_folder_whose_name_has_an_equals_sign(tmp_path):
+    uri = str(tmp_path / "lr=1" / "t.parquet")
+    store.write_table(uri, TABLE)
+    assert store.read_table(uri, ["n"]).column_names == ["n"]
+    assert store.read_table(uri).column_names == TABLE.column_names
+
+
+def test_a_stage_is_done_by_its_manifest_and_by_nothing_else(tmp_path):
+    stage = RunFolder.open(str(tmp_path)).stage("generate", "abcdef0123456789ffff")
+    assert stage.uri == f"{tmp_path}/generate-abcdef012345"
+    store.write_table(stage.path("sifted", "unit-000000.parquet"), TABLE)
+    assert not stage.done
+    written = stage.finish(1.23456, kept=2)
+    assert stage.done
+    assert stage.manifest() == written == {"stage": "generate", "digest": stage.digest, "seconds": 1.235, "kept": 2}
+    assert not RunFolder.open(str(tmp_path)).stage("generate", "abcdef012346").done
+
+
+def test_rows_of_a_stage_come_in_the_order_of_units_and_a_part_without_rows_is_named(tmp_path):
+    stage = RunFolder.open(str(tmp_path)).stage("prepare", "a" * 12)
+    for n in (1, 0, 2):
+        store.write_table(stage.path("part", f"unit-{n:06d}.parquet"), TABLE.slice(n, 1))
+    assert stage.rows("part", ["id"])["id"].to_pylist() == ["a", "b", "c"]
+    with pytest.raises(StoreError, match="holds no other"):
+        stage.rows("other")
+
+
+def test_a_run_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match="cannot create the run folder"):
+        RunFolder.open(str(tmp_path / "file" / "run"))
+
+
+def test_too_little_space_is_told_with_what_is_left_and_what_is_needed(tmp_path):
+    folder = RunFolder.open(str(tmp_path))
+    folder.need_free(0)
+    with pytest.raises(StoreError, match=rf"{tmp_path}: \d+ MiB are left, {1 << 40} MiB are needed"):
+        folder.need_free(1 << 40)
+
+
+HOLD = """
+import sys, time
+from urm_ray.store import RunFolder
+with RunFolder.open(sys.argv[1]).lock():
+    print("held", flush=True)
+    time.sleep(100)
+"""
+
+
+def test_a_second_process_is_told_who_holds_the_folder_and_a_dead_holder_is_taken_over(tmp_path):
+    folder = RunFolder.open(str(tmp_path))
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StoreError, match=f"in use by process {holder.pid} on {socket.gethostname()}"), folder.lock():
+            pytest.fail("the lock was taken twice")
+        assert holder.poll() is None
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    with folder.lock():
+        assert json.loads((tmp_path / ".lock").read_text())["pid"] == os.getpid()
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_the_lock_is_given_back_after_an_error(tmp_path):
+    folder = RunFolder.open(str(tmp_path))
+    with pytest.raises(ZeroDivisionError), folder.lock():
+        raise ZeroDivisionError
+    with folder.lock():
+        pass
+
+
+def lock_of(tmp_path, **changes) -> RunFolder:
+    value = {"host": socket.gethostname(), "pid": os.getpid(), "started": None, "since": time.time()} | changes
+    (tmp_path / ".lock").write_text(json.dumps(value))
+    return RunFolder.open(str(tmp_path))
+
+
+def test_a_process_number_that_was_given_to_another_process_does_not_hold_the_lock(tmp_path):
+    with lock_of(tmp_path, started="1").lock():
+        assert json.loads((tmp_path / ".lock").read_text())["started"] != "1"
+
+
+@pytest.mark.parametrize("changes", [{"host": "elsewhere", "pid": 1 << 22}, {"pid": 1}, {}])
+def test_a_holder_that_may_live_keeps_the_lock(tmp_path, changes):
+    folder = lock_of(tmp_path, **changes)
+    before = (tmp_path / ".lock").read_text()
+    with pytest.raises(StoreError, match="in use"), folder.lock():
+        pytest.fail("the lock was taken from a living holder")
+    assert (tmp_path / ".lock").read_text() == before
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_a_lock_that_says_nothing_is_taken_over(tmp_path, content):
+    (tmp_path / ".lock").write_text(content)
+    with RunFolder.open(str(tmp_path)).lock():
+        assert json.loads((tmp_path / ".lock").read_text())["pid"] == os.getpid()
+
+
+def tree(folder, **files):
+    for name, content in files.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return store.fingerprint(str(folder))
+
+
+def test_a_fingerprint_follows_content_and_names_and_not_the_place(tmp_path):
+    first = tree(tmp_path / "one", config=b"{}", sub__weights=b"abc")
+    assert tree(tmp_path / "two", sub__weights=b"abc", config=b"{}") == first
+    assert tree(tmp_path / "three", config=b"{}", sub__weights=b"abd") != first
+    assert tree(tmp_path / "four", config=b"{}", weights=b"abc") != first
+    assert tree(tmp_path / "five", config=b"{}a", sub__weights=b"bc") != first
+    assert tree(tmp_path / "one", **{".cache": b"x"}) == first
+    assert tree(tmp_path / "one", extra=b"") != first
+
+
+def test_a_fingerprint_of_a_file_and_of_a_name_on_the_hub(tmp_path):
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    one.write_text("a")
+    two.write_text("a")
+    assert store.fingerprint(str(one)) == store.fingerprint(str(two))
+    two.write_text("b")
+    assert store.fingerprint(str(one)) != store.fingerprint(str(two))
+    assert store.fingerprint("org/model") != store.fingerprint("org/other")
+
+
+def test_a_large_file_is_told_by_its_ends_and_size(tmp_path):
+    def sparse(size, at=None):
+        with (tmp_path / "weights").open("wb") as stream:
+            stream.truncate(size)
+            if at is not None:
+                stream.seek(at)
+                stream.write(b"x")
+        return store.fingerprint(str(tmp_path / "weights"))
+
+    size = 257 << 20
+    prints = [sparse(size), sparse(size + 1), sparse(size, 0), sparse(size, size - 1)]
+    assert len(set(prints)) == 4
+
+
+def test_a_folder_is_uploaded_anew_and_found_again(tmp_path):
+    tree(tmp_path / "model", config=b"{}", sub__weights=b"abc")
+    target = str(tmp_path / "stage" / "model")
+    tree(tmp_path / "stage" / "model", stale=b"from a run that was cut off")
+    store.upload_dir(str(tmp_path / "model"), target)
+    assert store.fingerprint(store.local_dir(target)) == store.fingerprint(str(tmp_path / "model"))
+    assert store.size_of(store.join(target, "sub/weights")) == 3

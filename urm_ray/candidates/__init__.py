@@ -1,0 +1,1 @@
+"""Samplers: how a policy makes candidates for a prompt. Knows no Ray."""

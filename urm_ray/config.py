@@ -1,0 +1,309 @@
+"""One YAML file is one run. Frozen pydantic models; an unknown key is refused with the nearest valid name.
+
+Importable without torch or Ray. Every setting has its meaning beside it; `python jobs/pipeline.py --help` prints none of
+them, so this file is the reference.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from urm_ray.schema import digest
+
+Task = Literal["image_generation"]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message is for the person who wrote it."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class RunConfig(Section):
+    dir: str = "runs/run"
+    """Folder of the run: a path, absolute or relative to where the job starts, on storage that all nodes share."""
+    seed: int = 0
+    """The one source of randomness; everything else is derived from it and from ids."""
+    min_free_mib: int = Field(200, ge=0)
+    """A stage does not start with less free space than this in a local run folder."""
+
+
+class PoolConfig(Section):
+    """A pool of Ray actors that each hold one model."""
+
+    actors: int = Field(1, ge=1)
+    max_actors: int | None = None
+    """Set it above `actors` to let the pool grow when work waits."""
+    num_cpus: float = 1
+    num_gpus: float = 0
+    accelerator_type: str | None = None
+    """The value of the node label `ray.io/accelerator-type`, such as H100; None takes any node."""
+
+
+class ModelConfig(Section):
+    path: str = ""
+    """A folder as `save_pretrained` leaves it, or a name on the hub. `package:FOLDER` is a folder inside an installed package."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: str = "auto"
+    """auto takes the GPU if the worker has one."""
+
+
+class PrepareConfig(Section):
+    """Where human preferences and prompts come from, and how many are taken."""
+
+    preferences: str = "parquet"
+    """A source by name (`urm_ray.sources.registry`) or `module:Class`."""
+    preferences_path: str | None = None
+    prompts: str = "jsonl"
+    prompts_path: str | None = None
+    train_pairs: int = Field(4000, ge=0)
+    train_points: int = Field(4000, ge=0)
+    heldout_pairs: int = Field(1000, ge=1)
+    heldout_points: int = Field(1000, ge=1)
+    train_prompts: int = Field(300, ge=1)
+    heldout_prompts: int = Field(500, ge=1)
+    unit_rows: int = Field(250, ge=1)
+    """Rows of one unit of work, which is written whole or not at all."""
+    cpus: float = 1
+
+
+class LoraConfig(Section):
+    rank: int = Field(16, ge=1)
+    alpha: float = 32
+    dropout: float = 0.0
+    targets: str | list[str] = "all-linear"
+
+
+class TrainConfig(Section):
+    """What every training has in common: Ray Train workers, DeepSpeed ZeRO, optimizer and checkpoints."""
+
+    workers: int = Field(1, ge=1)
+    num_cpus: float = 1
+    """CPUs of one worker."""
+    use_gpu: bool = False
+    zero_stage: Literal[0, 1, 2, 3] = 2
+    bf16: bool = False
+    steps: int = Field(100, ge=1)
+    batch: int = Field(8, ge=1)
+    """Rows of one micro-batch of one worker."""
+    accumulate: int = Field(1, ge=1)
+    lr: float = Field(1e-5, gt=0)
+    schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
+    warmup_steps: int = Field(0, ge=0)
+    weight_decay: float = 0.0
+    adam_beta2: float = 0.999
+    max_grad_norm: float = 1.0
+    max_failures: int = 2
+    """How often a worker group that died is started again from its last checkpoint before the run gives up."""
+    checkpoint_steps: int = Field(100, ge=1)
+    """A multiple of `log_steps`, so that a resumed run logs the same figures as one that was never stopped."""
+    log_steps: int = Field(10, ge=1)
+    gradient_checkpointing: bool = False
+    lora: LoraConfig | None = None
+    """Trains adapters in place of all weights; they are merged when the model is saved."""
+
+    @model_validator(mode="after")
+    def _log_where_saved(self) -> TrainConfig:
+        if self.checkpoint_steps % self.log_steps:
+            raise ValueError("checkpoint_steps must be a multiple of log_steps")
+        return self
+
+
+class RewardConfig(TrainConfig):
+    """SFT of the base VLM into the judge (paper III-B)."""
+
+    train_vision: bool = True
+    shuffle_rows: int = Field(2048, ge=1)
+    """Size of the window in which rows are shuffled anew each epoch."""
+
+
+class SamplerConfig(Section):
+    """How the policy makes candidates."""
+
+    candidates: int = Field(10, ge=2)
+    steps: int = Field(20, ge=1)
+    guidance: float = 1.0
+    height: int | None = None
+    width: int | None = None
+    """None takes the size that the pipeline was trained for."""
+    batch: int = Field(16, ge=1)
+    """Pictures made in one forward pass."""
+    negative_prompt: str | None = None
+
+
+class JudgeConfig(Section):
+    protocol: str = "unified"
+    readout: Literal["logits"] = "logits"
+    batch: int = Field(64, ge=1)
+    """Questions answered in one forward pass; pair and point questions are mixed."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    min_mass: float = Field(0.1, ge=0, le=1)
+    """An answer counts as unparsed when the possible answers together have less than this probability."""
+    actors: PoolConfig = PoolConfig()
+    """The pool that measures judges on held-out preferences."""
+
+
+class PairsConfig(Section):
+    """How verdicts become preference pairs (paper III-C)."""
+
+    ranking: Literal["adjacent"] = "adjacent"
+    both_orders: bool = True
+    ties: Literal["drop", "point"] = "drop"
+    """A tie, or two orders that disagree: drop the pair, or let the point scores decide it."""
+    min_margin: float = Field(0.0, ge=0)
+    """Keep a prompt only if chosen score - rejected score is greater than this."""
+
+
+class GenerateConfig(Section):
+    """The streaming stage: sampler pool, judge pool, sifting."""
+
+    unit_rows: int = Field(8, ge=1)
+    sampler_pool: PoolConfig = PoolConfig()
+    judge_pool: PoolConfig = PoolConfig()
+
+
+class DpoConfig(TrainConfig):
+    """Diffusion-DPO (paper III-D; arXiv 2311.12908, eq. 14)."""
+
+    beta: float = Field(5000.0, gt=0)
+    """T * omega(lambda_t) is folded into it. The loss uses beta / 2 and mean, not summed, squared errors, as published."""
+    reference: Literal["copy", "adapter_off"] = "copy"
+    """A frozen copy of the policy, or the policy with its LoRA adapter switched off."""
+    min_timestep: int = Field(0, ge=0)
+    max_timestep: int | None = None
+    train_text_encoder: Literal[False] = False
+    guard_patience: int = Field(0, ge=0)
+    """Stop when winner and loser errors both exceed the reference's by `guard_ratio` for this many logs; 0 never stops."""
+    guard_ratio: float = Field(0.5, gt=0)
+
+    @model_validator(mode="after")
+    def _reference_needs_adapter(self) -> DpoConfig:
+        if self.reference == "adapter_off" and self.lora is None:
+            raise ValueError("reference: adapter_off needs a lora section")
+        return self
+
+
+class EvaluateConfig(Section):
+    scorer: str = ""
+    """`module:Class` of a scorer that is independent of the judge (`urm_ray.evaluation.scorer`)."""
+    headline: str = "whole"
+    """Which of the scorer's figures counts as the result."""
+    unit_rows: int = Field(16, ge=1)
+    seeds_per_prompt: int = Field(1, ge=1)
+    resamples: int = Field(2000, ge=100)
+    """Draws of the bootstrap behind every 95% interval."""
+    sampler_pool: PoolConfig = PoolConfig()
+    judge_pool: PoolConfig = PoolConfig()
+
+
+class ReportConfig(Section):
+    title: str = "Preference alignment run"
+    grid: int = Field(12, ge=0)
+    """Prompts shown with pictures before and after."""
+    pairs: int = Field(6, ge=0)
+    """Best and worst pairs shown with their verdicts."""
+
+
+class Config(Section):
+    """A whole run."""
+
+    run: RunConfig = RunConfig()
+    tasks: Annotated[list[Task], Field(min_length=1)] = ["image_generation"]
+    judge_base: ModelConfig = ModelConfig()
+    policy: ModelConfig = ModelConfig()
+    prepare: PrepareConfig = PrepareConfig()
+    reward: RewardConfig = RewardConfig()
+    judge: JudgeConfig = JudgeConfig()
+    sampler: SamplerConfig = SamplerConfig()
+    pairs: PairsConfig = PairsConfig()
+    generate: GenerateConfig = GenerateConfig()
+    dpo: DpoConfig = DpoConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    report: ReportConfig = ReportConfig()
+
+    @model_validator(mode="after")
+    def _pairs_need_even_candidates(self) -> Config:
+        if self.sampler.candidates % 2:
+            raise ValueError("sampler.candidates must be even: adjacent pairs are ranked")
+        return self
+
+    def digest_of(self, *names: str) -> str:
+        """Digest of the named sections, without what cannot change a result: pools, CPUs and the place of the run."""
+        return digest({name: _essential(getattr(self, name).model_dump(mode="json")) for name in names})
+
+
+_PLACEMENT = {"sampler_pool", "judge_pool", "actors", "cpus", "num_cpus", "dir", "min_free_mib", "max_failures", "device"}
+
+
+def _essential(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in _PLACEMENT}
+
+
+def _valid_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    for step in location:
+        field = model.model_fields.get(str(step))
+        options = [a for a in (field.annotation, *get_args(field.annotation)) if isinstance(a, type)] if field else []
+        inner = next((a for a in options if issubclass(a, BaseModel)), None)
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _sentence(error: Any) -> str:
+    location = error["loc"]
+    name = ".".join(str(part) for part in location)
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(location[-1]), _valid_keys(Config, location[:-1]), 1, 0.5)
+        hint = f"; did you mean {'.'.join([*map(str, location[:-1]), near[0]])}?" if near else ""
+        return f"unknown key {name}{hint}"
+    return f"{name or 'config'}: {error['msg'].removeprefix('Value error, ')}, got {str(error['input'])[:80]!r}"
+
+
+def build(values: dict[str, Any]) -> Config:
+    """The configuration from plain values; ConfigError with one line a mistake."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_sentence(e) for e in error.errors())) from None
+
+
+def override(values: dict[str, Any], assignment: str) -> None:
+    """Applies `key.path=value` in place; the value is read as YAML."""
+    path, equals, text = assignment.partition("=")
+    if not equals or not path:
+        raise ConfigError(f"--set takes key.path=value, not {assignment!r}")
+    *parents, last = path.strip().split(".")
+    for key in parents:
+        child = values.get(key)
+        if child is None:
+            child = values[key] = {}
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {assignment}: {key} is a value, not a section")
+        values = child
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {assignment}: the value is not YAML") from None
+
+
+def load(path: str | Path, assignments: list[str] | None = None) -> Config:
+    """Reads a YAML file, applies `key.path=value` overrides and checks the whole; ConfigError on any mistake."""
+    try:
+        values = yaml.safe_load(Path(path).read_text("utf-8")) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold sections, not {type(values).__name__}")
+    for assignment in assignments or []:
+        override(values, assignment)
+    return build(values)

@@ -1,0 +1,1 @@
+"""Measures judges and policies: benchmarks, metrics with intervals, independent scorers. Knows no Ray."""

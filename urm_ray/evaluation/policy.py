@@ -1,0 +1,43 @@
+"""A policy before and after alignment, prompt by prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from urm_ray.evaluation.metrics import mean
+from urm_ray.sources.registry import SourceError
+
+
+def _by_prompt(rows: Sequence[dict[str, Any]], name: str) -> dict[str, float]:
+    """Mean of a figure over a prompt's candidates; prompts to which it does not apply are left out."""
+    if name == "judge_score":
+        values = {r["prompt_id"]: [v["score"] for v in r["point_verdicts"] if v["score"] is not None] for r in rows}
+    else:
+        values = {r["prompt_id"]: [f["value"] for f in r["figures"] if f["name"] == name] for r in rows}
+    return {prompt: float(np.mean(found)) for prompt, found in values.items() if found}
+
+
+def compare_policies(
+    before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]], headline: str, seed: int, resamples: int
+) -> dict[str, Any]:
+    """Figures of both policies over the same prompts, and the paired gain, each with its interval over prompts.
+
+    before, after: rows with `prompt_id`, `figures` and `point_verdicts`. SourceError if the scorer never gave the
+    headline figure.
+    """
+    names = sorted({f["name"] for row in [*before, *after] for f in row["figures"]}) + ["judge_score"]
+    if headline not in names:
+        raise SourceError(f"evaluate.headline: the scorer gives {', '.join(names[:-1]) or 'no figures'}, not {headline}")
+    figures: dict[str, Any] = {}
+    for name in names:
+        old, new = _by_prompt(before, name), _by_prompt(after, name)
+        shared = sorted(old.keys() & new.keys())
+        figures[name] = {
+            "before": mean([old[p] for p in shared], seed, resamples),
+            "after": mean([new[p] for p in shared], seed, resamples),
+            "gain": mean([new[p] - old[p] for p in shared], seed, resamples),
+        }
+    return {**figures[headline], "headline": headline, "all": figures}

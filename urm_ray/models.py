@@ -1,0 +1,76 @@
+"""Loads checkpoints. Every model of the system comes in through here, from a folder or by its name on the hub."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+from urm_ray.store import StoreError
+
+
+def resolve(path: str) -> str:
+    """The folder or hub name that a configured path means.
+
+    `package:FOLDER` is a folder inside an installed package. StoreError where a local path has no checkpoint.
+    """
+    if not path:
+        raise StoreError("a model path is missing in the configuration (judge_base.path and policy.path are needed)")
+    package, colon, folder = path.partition(":")
+    if colon and package.replace("_", "").replace(".", "").isalnum() and "/" not in package:
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise StoreError(f"no package {package!r} for the checkpoint {path}")
+        path = str(Path(next(iter(spec.submodule_search_locations))) / folder)
+    local = Path(path).expanduser()
+    if local.exists():
+        if not any((local / name).is_file() for name in ("config.json", "model_index.json")):
+            raise StoreError(f"{local} holds no checkpoint: neither config.json nor model_index.json is there")
+        return str(local.absolute())
+    if local.is_absolute() or path.startswith((".", "~")) or path.count("/") != 1:
+        raise StoreError(f"there is no checkpoint at {path}")
+    if os.environ.get("HF_HUB_OFFLINE") == "1":
+        raise StoreError(f"there is no checkpoint at {path}, and the hub is switched off (HF_HUB_OFFLINE=1)")
+    return path
+
+
+def pick_device(device: str) -> str:
+    import torch
+
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def torch_dtype(name: str) -> Any:
+    import torch
+
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+
+
+def load_processor(path: str) -> Any:
+    """The processor (tokenizer, image processor, chat template) of a chat VLM."""
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(resolve(path))
+
+
+def load_vlm(path: str, dtype: str = "float32", device: str = "auto") -> tuple[Any, Any, str]:
+    """(model in eval mode, processor, device) of a chat VLM; safetensors only, no remote code."""
+    from transformers import AutoModelForImageTextToText
+
+    where = pick_device(device)
+    model = AutoModelForImageTextToText.from_pretrained(resolve(path), dtype=torch_dtype(dtype), use_safetensors=True)
+    return model.to(where).eval(), load_processor(path), where
+
+
+def load_pipeline(path: str, dtype: str = "float32", device: str = "auto") -> Any:
+    """A text-to-image pipeline as diffusers saves it; safetensors only, no remote code, no progress bar."""
+    from diffusers import AutoPipelineForText2Image
+
+    pipeline = AutoPipelineForText2Image.from_pretrained(
+        resolve(path), torch_dtype=torch_dtype(dtype), use_safetensors=True, local_files_only=Path(path).exists()
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(pick_device(device))

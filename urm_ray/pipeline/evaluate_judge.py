@@ -1,0 +1,86 @@
+"""Stage 3: the judge and its base model on held-out preferences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import ray
+
+from urm_ray import store
+from urm_ray.evaluation.preferences import agreement, ask_preferences
+from urm_ray.models import resolve
+from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.pools import actor_pool, bind, use_threads
+from urm_ray.pipeline.progress import Progress
+from urm_ray.pipeline.run import Run
+from urm_ray.pipeline.units import file_name, pending
+from urm_ray.store import Stage
+
+RESULT = pa.schema(
+    [
+        ("preference_id", pa.string()), ("task", pa.string()), ("kind", pa.string()), ("label", pa.string()),
+        ("score", pa.float32()), ("outcomes", pa.list_(pa.string())), ("p_first", pa.float32()), ("p_second", pa.float32()),
+        ("p_tie", pa.float32()), ("judged", pa.float32()),
+    ]
+)
+
+
+class AskUnit:
+    """Puts one file of held-out preferences to a judge and writes its answers."""
+
+    def __init__(self, config: dict[str, Any], path: str, folder: str, num_cpus: float, min_mass: float) -> None:
+        from urm_ray.judge.engine import TransformersEngine
+        from urm_ray.judge.protocol import protocol
+        from urm_ray.judge.scorer import JudgeScorer
+
+        use_threads(num_cpus)
+        engine = TransformersEngine(path, config["dtype"], batch=config["batch"])
+        self.scorer, self.folder = JudgeScorer(engine, protocol(config["protocol"]), min_mass), folder
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        counts = []
+        for unit in batch.to_pylist():
+            rows = store.read_table(unit["file"]).to_pylist()
+            table = pa.Table.from_pylist(ask_preferences(self.scorer, rows), RESULT)
+            store.write_table(store.join(self.folder, file_name(unit["unit"])), table)
+            counts.append({"rows": len(rows)})
+        return pa.Table.from_pylist(counts)
+
+
+def _ask(run: Run, name: str, path: str, folder: str, files: list[str], min_mass: float) -> None:
+    todo = pending([{"unit": n, "file": file} for n, file in enumerate(files)], folder)
+    if not todo:
+        return
+    connect()
+    judge = run.config.judge
+    progress = Progress(name, sum(store.row_count(u["file"]) for u in todo))
+    asked = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
+        bind(
+            AskUnit, config=judge.model_dump(), path=path, folder=folder, num_cpus=judge.actors.num_cpus, min_mass=min_mass
+        ),
+        batch_size=1, batch_format="pyarrow", **actor_pool(judge.actors),
+    )
+    for row in asked.iter_rows():
+        progress.add(row["rows"], 0)
+    progress.show()
+
+
+def evaluate_judge(run: Run, stage: Stage) -> dict[str, Any]:
+    prepared, trained = run.finished("prepare"), run.finished("reward")
+    files = prepared.units("heldout_pairs") + prepared.units("heldout_points")
+    figures: dict[str, Any] = {}
+    # The base model has never been told the answers' form, so it is made to choose among them.
+    models = {
+        "judge": (store.local_dir(trained.path("model")), run.config.judge.min_mass),
+        "base": (resolve(run.config.judge_base.path), 0.0),
+    }
+    for name, (path, min_mass) in models.items():
+        _ask(run, f"judge: {name}", path, stage.path(name), files, min_mass)
+        results = stage.rows(name).to_pylist()
+        figures[name] = agreement(results, run.config.run.seed, run.config.evaluate.resamples)
+        shown = {k: v["value"] for k, v in figures[name].items() if isinstance(v, dict)}
+        print(f"[judge] {name}: {shown}", flush=True)
+    return {"figures": figures}
+
+

@@ -1,0 +1,52 @@
+"""Stage 6: the policy before and after, on the same held-out prompts and seeds, by an independent scorer and the judge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from urm_ray import schema, store
+from urm_ray.evaluation.policy import compare_policies
+from urm_ray.models import resolve
+from urm_ray.pipeline.actors import Judge, Sample, Score
+from urm_ray.pipeline.pools import actor_pool, bind
+from urm_ray.pipeline.run import Run
+from urm_ray.pipeline.stream import LIGHT, stream_units
+from urm_ray.store import Stage
+
+EVALUATED = pa.schema([*schema.JUDGED_SET, Score.FIELD])
+FIGURE_COLUMNS = ["prompt_id", "prompt", "point_verdicts", "figures"]
+
+
+def evaluate_policy(run: Run, stage: Stage) -> dict[str, Any]:
+    config, reward = run.config, run.finished("reward")
+    judge, pools, dump = store.local_dir(reward.path("model")), run.config.evaluate, run.config.model_dump()
+    policies = {"before": resolve(config.policy.path), "after": store.local_dir(run.finished("dpo").path("model"))}
+    for name, path in policies.items():
+
+        def operators(rows: Any, path: str = path, name: str = name) -> Any:
+            rows = rows.map_batches(
+                bind(
+                    Sample, config=dump, path=path, sampler_digest=name, count=pools.seeds_per_prompt,
+                    num_cpus=pools.sampler_pool.num_cpus,
+                ),
+                batch_size=1, batch_format="pyarrow", udf_modifying_row_count=False, **actor_pool(pools.sampler_pool),
+            )
+            rows = rows.map_batches(
+                bind(
+                    Judge, config=dump, path=judge, judge_digest=reward.digest, num_cpus=pools.judge_pool.num_cpus,
+                    rank=False,
+                ),
+                batch_size=1, batch_format="pyarrow", udf_modifying_row_count=False, **actor_pool(pools.judge_pool),
+            )
+            return rows.map_batches(Score(dump), batch_size=None, batch_format="pyarrow", num_cpus=LIGHT)
+
+        stream_units(
+            f"evaluate: {name}", run.finished("prepare").units("heldout_prompts"), stage.path(name), pools.unit_rows,
+            "prompt_id", EVALUATED, operators,
+        )
+    before, after = (stage.rows(name, FIGURE_COLUMNS).to_pylist() for name in policies)
+    figures = compare_policies(before, after, pools.headline, config.run.seed, pools.resamples)
+    print(f"[evaluate] {pools.headline}: before {figures['before']}, after {figures['after']}, gain {figures['gain']}", flush=True)
+    return {"figures": figures}

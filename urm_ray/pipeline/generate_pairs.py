@@ -1,0 +1,50 @@
+"""Stage 4: candidates, verdicts and preference pairs in one streaming execution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from urm_ray import schema, store
+from urm_ray.models import resolve
+from urm_ray.pairs.audit import audit
+from urm_ray.pipeline.actors import Judge, Sample, Sift
+from urm_ray.pipeline.pools import actor_pool, bind
+from urm_ray.pipeline.run import Run
+from urm_ray.pipeline.stream import LIGHT, stream_units
+from urm_ray.store import Stage, StoreError
+
+AUDIT_COLUMNS = ["dropped", "pairs_asked", "orders_agreed", "first_preferred"]
+
+
+def generate_pairs(run: Run, stage: Stage) -> dict[str, Any]:
+    config, reward = run.config, run.finished("reward")
+    judge = store.local_dir(reward.path("model"))
+    policy = resolve(config.policy.path)
+    pools = config.generate
+    dump = config.model_dump()
+    sampler_digest = schema.digest(config.digest_of("sampler", "policy"), run.model_digest(config.policy.path), config.run.seed)
+    judge_digest = schema.digest(config.digest_of("judge"), reward.digest)
+
+    def operators(rows: Any) -> Any:
+        rows = rows.map_batches(
+            bind(
+                Sample, config=dump, path=policy, sampler_digest=sampler_digest, count=config.sampler.candidates,
+                num_cpus=pools.sampler_pool.num_cpus,
+            ),
+            batch_size=1, batch_format="pyarrow", udf_modifying_row_count=False, **actor_pool(pools.sampler_pool),
+        )
+        rows = rows.map_batches(
+            bind(Judge, config=dump, path=judge, judge_digest=judge_digest, num_cpus=pools.judge_pool.num_cpus),
+            batch_size=1, batch_format="pyarrow", udf_modifying_row_count=False, **actor_pool(pools.judge_pool),
+        )
+        return rows.map_batches(Sift(dump), batch_size=None, batch_format="pyarrow", num_cpus=LIGHT)
+
+    stream_units(
+        "generate", run.finished("prepare").units("train_prompts"), stage.path("sifted"), pools.unit_rows, "prompt_id",
+        schema.SIFTED_SET, operators, count_null="dropped", counted="pairs kept",
+    )
+    counts = audit(stage.rows("sifted", AUDIT_COLUMNS).to_pylist(), config.pairs.both_orders)
+    print(f"[generate] kept {counts['kept']} of {counts['prompts']}, dropped {counts['dropped']}", flush=True)
+    if not counts["kept"]:
+        raise StoreError(f"generate: no preference pair was kept, dropped: {counts['dropped']}")
+    return {"audit": counts}

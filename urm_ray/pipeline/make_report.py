@@ -1,0 +1,22 @@
+"""Stage 7: report.html and report.json in the run folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from urm_ray import store
+from urm_ray.pipeline.run import STAGES, Run
+from urm_ray.report.page import render_page
+from urm_ray.report.summary import Sources, summary
+from urm_ray.store import Stage
+
+
+def make_report(run: Run, stage: Stage) -> dict[str, Any]:
+    """Writes the report beside the stages, where people look for it, and a copy of its figures into the stage."""
+    sources = Sources({name: run.finished(name) for name in STAGES if name != "report"}, run.config)
+    figures = summary(sources)
+    store.write_json(stage.path("report.json"), figures)
+    store.write_json(store.join(run.folder.uri, "report.json"), figures)
+    store.write_bytes(store.join(run.folder.uri, "report.html"), render_page(sources, figures).encode())
+    print(f"[report] {store.join(run.folder.uri, 'report.html')}", flush=True)
+    return {}

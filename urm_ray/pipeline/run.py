@@ -1,0 +1,101 @@
+"""A run: its configuration, its stages and where each of them lies."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import yaml
+
+from urm_ray import store
+from urm_ray.config import Config
+from urm_ray.models import resolve
+from urm_ray.schema import digest
+from urm_ray.store import RunFolder, Stage
+
+FORMAT = 1
+"""Raised when a stage would write something else from the same settings."""
+
+STAGES = ("prepare", "reward", "judge", "generate", "dpo", "evaluate", "report")
+PACKAGES = ("urm_ray", "ray", "torch", "transformers", "trl", "deepspeed", "diffusers", "accelerate", "peft", "pyarrow")
+
+
+@dataclass
+class Run:
+    """Everything a stage needs to know. `digests` name the stages' folders and are chained: a stage's digest covers
+    its own settings, the models it loads and the digests of the stages it reads."""
+
+    config: Config
+    _fingerprints: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def folder(self) -> RunFolder:
+        return RunFolder.open(self.config.run.dir)
+
+    def model_digest(self, path: str) -> str:
+        if path not in self._fingerprints:
+            self._fingerprints[path] = store.fingerprint(resolve(path))
+        return self._fingerprints[path]
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        c, seed = self.config, self.config.run.seed
+        base, policy = self.model_digest(c.judge_base.path), self.model_digest(c.policy.path)
+        files = [p and store.fingerprint(p) for p in (c.prepare.preferences_path, c.prepare.prompts_path)]
+        prepare = digest(FORMAT, seed, c.tasks, c.digest_of("prepare"), files)
+        reward = digest(prepare, seed, c.digest_of("reward", "judge_base"), c.judge.protocol, base)
+        judge = digest(reward, c.digest_of("judge"), c.evaluate.resamples)
+        generate = digest(reward, seed, c.digest_of("sampler", "judge", "pairs", "policy", "generate"), policy)
+        dpo = digest(generate, c.digest_of("dpo"))
+        evaluate = digest(dpo, c.digest_of("evaluate"))
+        report = digest(evaluate, judge, c.digest_of("report"))
+        found = (prepare, reward, judge, generate, dpo, evaluate, report)
+        return dict(zip(STAGES, found, strict=True))
+
+    def stage(self, name: str) -> Stage:
+        return self.folder.stage(name, self.digests[name])
+
+    def finished(self, name: str) -> Stage:
+        """A stage that another one reads; StoreError while it is not done."""
+        stage = self.stage(name)
+        if not stage.done:
+            raise store.StoreError(f"stage {name} is not done in {stage.uri}: run its job, or jobs/pipeline.py, first")
+        return stage
+
+    def write_resolved(self) -> None:
+        """Writes the configuration as resolved, with versions, seed and digests, into the run."""
+        versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+        facts = {"python": platform.python_version(), "packages": versions, "digests": self.digests}
+        text = yaml.safe_dump({"config": self.config.model_dump(mode="json"), **facts}, sort_keys=False)
+        store.write_bytes(store.join(self.folder.uri, "config.yaml"), text.encode())
+
+
+StageFunction = Callable[[Run, Stage], dict[str, Any]]
+
+
+def execute(run: Run, name: str, function: StageFunction) -> dict[str, Any]:
+    """Runs a stage unless it is done, and returns its manifest."""
+    stage = run.stage(name)
+    if stage.done:
+        manifest = stage.manifest()
+        print(f"== {name}: done before in {manifest['seconds']:.0f} s ({stage.uri})", flush=True)
+        return manifest
+    run.folder.need_free(run.config.run.min_free_mib)
+    print(f"== {name}: {stage.uri}", flush=True)
+    started = time.monotonic()
+    spent = stage.path("seconds.json")
+    before = store.read_json(spent) if store.exists(spent) else 0.0
+    try:
+        facts = function(run, stage)
+    finally:
+        seconds = before + time.monotonic() - started
+        if not stage.done and store.exists(stage.uri):
+            store.write_json(spent, seconds)
+    manifest = stage.finish(seconds, **facts)
+    print(f"== {name}: done in {seconds:.0f} s", flush=True)
+    return manifest

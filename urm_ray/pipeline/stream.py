@@ -1,0 +1,86 @@
+"""Streams the rows of units through operators and writes them back as units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import ray
+
+from urm_ray import store
+from urm_ray.config import TrainConfig
+from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.progress import Progress
+from urm_ray.pipeline.units import ReadUnits, WriteUnits, pending, plan
+
+LIGHT = 0.1
+"""CPUs of tasks that mostly wait for files; they must fit beside the model actors on a small machine."""
+
+Operators = Callable[[Any], Any]
+
+
+def stream_units(
+    name: str, files: list[str], folder: str, unit_rows: int, id_column: str, output: pa.Schema, operators: Operators,
+    count_null: str | None = None, counted: str | None = None,
+) -> None:
+    """One streaming Ray Data execution from parquet files to a folder of unit files.
+
+    operators: adds its `map_batches` calls to the dataset of rows. Units that have their file are not read again, rows
+    that are in a fragment not done again. count_null: rows whose column is null are counted in the progress lines.
+    """
+    units = plan(files, unit_rows)
+    todo = pending(units, folder)
+    if not todo:
+        return
+    connect()
+    progress = Progress(name, sum(u["rows"] for u in todo), counted)
+    writer = WriteUnits(folder, id_column, output, count_null)
+    rows = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
+        ReadUnits(folder, id_column), batch_size=1, batch_format="pyarrow", num_cpus=LIGHT
+    )
+    reports = operators(rows).map_batches(writer, batch_size=None, batch_format="pyarrow", num_cpus=LIGHT)
+    for report in reports.iter_rows():
+        progress.add(report["rows"], report["counted"])
+    progress.show()
+    for unit in pending(todo, folder):  # two writers may each have missed the other's last fragment
+        if not writer.join(unit["unit"], unit["rows"]):
+            raise store.StoreError(f"stage {name}: unit {unit['unit']} is incomplete in {folder}")
+
+
+CHUNK_BYTES = 32 << 20
+
+
+class ReadFiles:
+    """Turns rows that each name some parquet files into the rows of these files."""
+
+    def __init__(self, columns: list[str]) -> None:
+        self.columns = columns
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        return pa.concat_tables([store.read_table(file, self.columns) for files in batch["files"].to_pylist() for file in files])
+
+
+def training_rows(files: list[str], columns: list[str], passes: int) -> Any:
+    """A dataset that streams the rows of the files, in order, `passes` times over: all epochs as one execution.
+
+    Small files are read together, so that many passes over little data stay cheap.
+    """
+    chunks: list[list[str]] = [[]]
+    size = 0
+    for file in files:
+        size += store.size_of(file)
+        chunks[-1].append(file)
+        if size >= CHUNK_BYTES:
+            chunks.append([])
+            size = 0
+    items = [{"files": chunk} for chunk in chunks if chunk] * passes
+    return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+        ReadFiles(columns), batch_size=1, batch_format="pyarrow", num_cpus=LIGHT
+    )
+
+
+def passes_needed(rows: int, config: TrainConfig) -> int:
+    """Passes over `rows` rows that a training needs, and one to spare: a worker's share may end within a batch."""
+    needed = config.steps * config.accumulate * config.batch * config.workers
+    return -(-needed // max(1, rows)) + 1

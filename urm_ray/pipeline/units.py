@@ -1,0 +1,121 @@
+"""Units of work: a fixed set of rows, fixed by ids, that is written as one file or not at all.
+
+A stage reads units, streams their rows through Ray Data, and writes each unit's rows, sorted by id, to one parquet file.
+Rows may be regrouped on the way. A batch that holds only part of a unit is kept as a fragment until the rest has come;
+whoever writes the last fragment joins them. So the files are the same bytes however many actors there were and however
+often the stage was killed, and a restart repeats only rows that were in flight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from urm_ray import store
+from urm_ray.schema import digest
+
+UNIT, UNIT_ROWS = "unit", "unit_rows"
+
+
+def file_name(unit: int) -> str:
+    return f"unit-{unit:06d}.parquet"
+
+
+def plan(files: list[str], unit_rows: int) -> list[dict[str, Any]]:
+    """Units over the rows of parquet files in order: {unit, file, start, rows}. A unit never spans two files."""
+    units = []
+    for file in files:
+        rows = store.row_count(file)
+        for start in range(0, rows, unit_rows):
+            units.append({"unit": len(units), "file": file, "start": start, "rows": min(unit_rows, rows - start)})
+    return units
+
+
+def pending(units: list[dict[str, Any]], folder: str) -> list[dict[str, Any]]:
+    """The units that have no file in a folder yet."""
+    there = {file.rsplit("/", 1)[-1] for file in store.list_files(folder, ".parquet")}
+    return [unit for unit in units if file_name(unit["unit"]) not in there]
+
+
+class ReadUnits:
+    """Turns unit rows into the rows they hold, without those whose fragments are already there."""
+
+    def __init__(self, folder: str, id_column: str, columns: list[str] | None = None) -> None:
+        self.folder, self.id_column, self.columns = folder, id_column, columns
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        return pa.concat_tables([self._read(unit) for unit in batch.to_pylist()])
+
+    def _read(self, unit: dict[str, Any]) -> pa.Table:
+        rows = store.read_table(unit["file"], self.columns).slice(unit["start"], unit["rows"])
+        done = [store.read_table(f, [self.id_column])[self.id_column] for f in fragments(self.folder, unit["unit"])]
+        if done:
+            rows = rows.filter(pc.invert(pc.is_in(rows[self.id_column], pa.chunked_array(done))))
+        count = len(rows)
+        return rows.append_column(UNIT, pa.array([unit["unit"]] * count, pa.int64())).append_column(
+            UNIT_ROWS, pa.array([unit["rows"]] * count, pa.int64())
+        )
+
+
+def _fragment_folder(folder: str, unit: int) -> str:
+    return store.join(folder, "fragments", f"unit-{unit:06d}")
+
+
+def fragments(folder: str, unit: int) -> list[str]:
+    return store.list_files(_fragment_folder(folder, unit), ".parquet")
+
+
+class WriteUnits:
+    """Writes rows that carry `unit` and `unit_rows` and returns one row of counts for each write."""
+
+    def __init__(self, folder: str, id_column: str, schema: pa.Schema, count: str | None = None) -> None:
+        self.folder, self.id_column, self.schema, self.count = folder, id_column, schema, count
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        reports = []
+        for unit in pc.unique(batch[UNIT]).to_pylist():
+            rows = batch.filter(pc.equal(batch[UNIT], unit))
+            total = rows[UNIT_ROWS][0].as_py()
+            self._write(unit, rows.select(self.schema.names).cast(self.schema), total)
+            counted = pc.sum(pc.is_null(rows[self.count])).as_py() if self.count else len(rows)
+            reports.append({"unit": unit, "rows": len(rows), "counted": counted or 0})
+        return pa.Table.from_pylist(reports, pa.schema([("unit", pa.int64()), ("rows", pa.int64()), ("counted", pa.int64())]))
+
+    def _write(self, unit: int, rows: pa.Table, total: int) -> None:
+        if len(rows) == total:
+            self._publish(unit, rows)
+            return
+        name = digest(sorted(rows[self.id_column].to_pylist()))
+        store.write_table(store.join(_fragment_folder(self.folder, unit), f"{name}.parquet"), rows)
+        self.join(unit, total)
+
+    def join(self, unit: int, total: int) -> bool:
+        """Makes the unit's file once its fragments hold all its rows. Two writers may both do it: their bytes are equal."""
+        try:
+            tables = [store.read_table(file) for file in fragments(self.folder, unit)]
+        except FileNotFoundError:  # the other writer was quicker and has tidied up
+            return True
+        rows = pa.concat_tables(tables) if tables else None
+        if rows is None or len(pc.unique(rows[self.id_column])) < total:
+            return False
+        self._publish(unit, first_of_each(rows, self.id_column))
+        return True
+
+    def _publish(self, unit: int, rows: pa.Table) -> None:
+        store.write_table(store.join(self.folder, file_name(unit)), rows.sort_by(self.id_column))
+        store.delete_dir(_fragment_folder(self.folder, unit))
+
+
+def first_of_each(rows: pa.Table, id_column: str) -> pa.Table:
+    """The rows without repeated ids; a row judged twice across a restart has the same content both times."""
+    seen: set[str] = set()
+    keep = [not (value in seen or seen.add(value)) for value in rows[id_column].to_pylist()]
+    return rows.filter(pa.array(keep))
+
+
+def tables(files: Iterable[str], columns: list[str] | None = None) -> Iterable[pa.Table]:
+    for file in files:
+        yield store.read_table(file, columns)

@@ -1,0 +1,3 @@
+from urm_ray.report.summary import Sources
+def render_page(sources: Sources, figures: dict) -> str:
+    return "<html></html>"

@@ -1,0 +1,51 @@
+"""Curves of both trainings."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from urm_ray import store
+from urm_ray.report.charts import Series, legend, line_chart
+from urm_ray.report.markup import Html, el
+from urm_ray.report.summary import Sources
+
+History = list[dict[str, Any]]
+
+
+def curve(history: History, field: str, name: str, kind: str) -> Series:
+    """A field of the log over the steps, where it was logged."""
+    return Series(name, kind, [(e["step"], e[field]) for e in history if e.get(field) is not None])
+
+
+def _chart(title: str, note: str, series: list[Series], y: str, reference: tuple[float, str] | None = None) -> Html:
+    head = el("figcaption", el("strong", title), el("small", note), legend(series) if len(series) > 1 else None)
+    return el("figure", head, line_chart(title, series, "step", y, reference), class_="chart")
+
+
+def curves(reward: History, dpo: History) -> Html:
+    """Reward loss, DPO loss against ln 2, both errors over the reference's, and the pairs that are told apart."""
+    apart = [curve(dpo, "winner_excess", "winner", "winner"), curve(dpo, "loser_excess", "loser", "loser")]
+    return el(
+        "div",
+        _chart("Reward loss", "SFT of the base model into the judge", [curve(reward, "loss", "loss", "winner")], "loss"),
+        _chart(
+            "DPO loss", "below ln 2 the policy prefers the chosen pictures more than its reference does",
+            [curve(dpo, "loss", "loss", "winner")], "loss", (math.log(2), "ln 2"),
+        ),
+        _chart(
+            "Denoising error relative to the reference",
+            "error / reference error \N{MINUS SIGN} 1: the loser's should rise above the winner's",
+            apart, "relative error", (0.0, "reference"),
+        ),
+        _chart(
+            "DPO accuracy", "share of pairs whose winner gained more on the reference than its loser",
+            [curve(dpo, "accuracy", "accuracy", "winner")], "share of pairs", (0.5, "chance"),
+        ),
+        class_="charts",
+    )  # fmt: skip
+
+
+def training_section(sources: Sources) -> Html:
+    reward, dpo = (store.read_json(sources.stages[name].path("history.json")) for name in ("reward", "dpo"))
+    return curves(reward, dpo)

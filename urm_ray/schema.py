@@ -1,0 +1,150 @@
+"""The records that flow through the system, as Arrow schemas. A column name is spelled here and nowhere else.
+
+Every record of one prompt carries all its candidates, so that a later step is a map and never a group-by.
+Media travel as encoded bytes with their sizes and a digest, never as pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pyarrow as pa
+
+TASKS = ("image_generation", "image_understanding", "video_generation", "video_understanding")
+KINDS = ("pair", "point")
+LABELS = ("first", "second", "tie")
+
+MEDIA = pa.struct(
+    [
+        ("kind", pa.string()),  # image or video
+        ("data", pa.binary()),  # the encoded file, or null where `uri` is set
+        ("uri", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("frames", pa.int32()),
+        ("fps", pa.float32()),
+        ("sha256", pa.string()),
+    ]
+)
+
+SCALE = pa.struct([("name", pa.string()), ("minimum", pa.int32()), ("maximum", pa.int32())])
+
+PREFERENCE = pa.schema(
+    [
+        ("preference_id", pa.string()),
+        ("task", pa.string()),
+        ("kind", pa.string()),
+        ("prompt", pa.string()),
+        ("context", pa.list_(MEDIA)),
+        ("candidates", pa.list_(pa.struct([("media", MEDIA), ("text", pa.string())]))),  # two for a pair, one for a point
+        ("label", pa.string()),  # of a pair: first, second or tie
+        ("score", pa.float32()),  # of a point
+        ("scale", SCALE),
+        ("dimension", pa.string()),
+        ("rationale", pa.string()),
+        ("source", pa.string()),
+    ]
+)
+
+PROMPT = pa.schema(
+    [
+        ("prompt_id", pa.string()),
+        ("task", pa.string()),
+        ("prompt", pa.string()),
+        ("context", pa.list_(MEDIA)),
+        ("source", pa.string()),
+    ]
+)
+
+CANDIDATE = pa.struct(
+    [
+        ("index", pa.int32()),
+        ("seed", pa.int64()),
+        ("media", MEDIA),
+        ("text", pa.string()),
+        ("error", pa.string()),  # why there is neither media nor text
+    ]
+)
+
+CANDIDATE_SET = pa.schema([*PROMPT, ("candidates", pa.list_(CANDIDATE)), ("sampler_digest", pa.string())])
+
+PAIR_VERDICT = pa.struct(
+    [
+        ("first", pa.int32()),  # index of the candidate shown first
+        ("second", pa.int32()),
+        ("outcome", pa.string()),  # first, second, tie, unparsed, refused or media_error
+        ("p_first", pa.float32()),
+        ("p_second", pa.float32()),
+        ("p_tie", pa.float32()),
+        ("text", pa.string()),  # what the judge said, where it decoded an answer
+        ("reason", pa.string()),
+    ]
+)
+
+POINT_VERDICT = pa.struct(
+    [
+        ("index", pa.int32()),
+        ("outcome", pa.string()),  # score, unparsed, refused or media_error
+        ("score", pa.float32()),
+        ("probabilities", pa.list_(pa.float32())),  # of each value of the scale
+        ("text", pa.string()),
+        ("reason", pa.string()),
+    ]
+)
+
+JUDGED_SET = pa.schema(
+    [
+        *CANDIDATE_SET,
+        ("pair_verdicts", pa.list_(PAIR_VERDICT)),
+        ("point_verdicts", pa.list_(POINT_VERDICT)),
+        ("scale", SCALE),
+        ("judge_digest", pa.string()),
+    ]
+)
+
+PREFERENCE_PAIR = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("prompt_id", pa.string()),
+        ("task", pa.string()),
+        ("prompt", pa.string()),
+        ("chosen", CANDIDATE),
+        ("rejected", CANDIDATE),
+        ("chosen_score", pa.float32()),
+        ("rejected_score", pa.float32()),
+        ("margin", pa.float32()),
+        ("dropped", pa.string()),  # null where the pair is kept, else the reason
+        ("winners", pa.list_(pa.int32())),
+        ("losers", pa.list_(pa.int32())),
+        ("pairs_asked", pa.int32()),
+        ("orders_agreed", pa.int32()),
+        ("first_preferred", pa.int32()),  # verdicts for the candidate shown first, of 2 * pairs_asked: position bias
+    ]
+)
+
+# What the generate-and-judge stage writes: a judged set and the pair that was sifted from it, one row a prompt.
+SIFTED_SET = pa.schema([*JUDGED_SET, *[field for field in PREFERENCE_PAIR if field.name not in JUDGED_SET.names]])
+
+QUARANTINE = pa.schema([("row_id", pa.string()), ("stage", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
+
+
+def digest(*parts: Any) -> str:
+    """32 hex digits that depend only on the parts (bytes, or anything that JSON can hold)."""
+    state = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else json.dumps(part, sort_keys=True, separators=(",", ":")).encode()
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.hexdigest()[:32]
+
+
+def seed_of(*parts: Any) -> int:
+    """A seed of 63 bits from ids, so that randomness never depends on the order or the place of the work."""
+    return int(digest(*parts)[:16], 16) >> 1
+
+
+def table_of(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table of exactly this schema; KeyError where a row lacks a column, so that no typo becomes a null."""
+    return pa.table({field.name: pa.array([row[field.name] for row in rows], field.type) for field in schema}, schema=schema)

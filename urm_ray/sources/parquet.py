@@ -1,0 +1,53 @@
+"""Preferences from parquet files that already have our own schema (`urm_ray.schema.PREFERENCE`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+
+from urm_ray.schema import PREFERENCE
+from urm_ray.sources.registry import Part, Rejected, SourceError
+from urm_ray.sources.split import split
+
+
+class ParquetPreferences:
+    """`path` is a folder of parquet files or one file."""
+
+    def __init__(self, path: str | None, seed: int, wanted: dict[str, int]) -> None:
+        if not path or not Path(path).exists():
+            raise SourceError(f"prepare.preferences_path: there is no file or folder {path!r}")
+        try:
+            self.dataset = pads.dataset(path, format="parquet")
+            columns = set(self.dataset.schema.names)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise SourceError(f"{path} cannot be read as parquet: {str(error).splitlines()[0]}") from None
+        missing = [name for name in PREFERENCE.names if name not in columns]
+        if missing:
+            raise SourceError(f"{path} lacks the columns {', '.join(missing)}")
+        self.seed, self.wanted = seed, wanted
+
+    @cached_property
+    def _parts(self) -> dict[str, list[int]]:
+        table = self.dataset.to_table(["preference_id", "kind"])
+        parts: dict[str, list[int]] = {}
+        for kind in ("pair", "point"):
+            rows = pc.indices_nonzero(pc.equal(table["kind"], kind)).to_pylist()
+            ids = table["preference_id"].take(rows).to_pylist()
+            heldout, train = split(ids, self.seed, self.wanted.get(f"heldout_{kind}s", 0), self.wanted.get(f"train_{kind}s", 0))
+            parts[f"heldout_{kind}s"] = [rows[i] for i in heldout]
+            parts[f"train_{kind}s"] = [rows[i] for i in train]
+        return parts
+
+    def size(self, part: Part) -> int:
+        return len(self._parts.get(part, []))
+
+    def read(self, part: Part, start: int, stop: int) -> Iterator[dict[str, Any] | Rejected]:
+        numbers = self._parts[part][start:stop]
+        if numbers:
+            yield from self.dataset.take(numbers, columns=PREFERENCE.names).cast(PREFERENCE).to_pylist()

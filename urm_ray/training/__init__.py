@@ -1,0 +1,1 @@
+"""Trains judges and policies on Ray Train workers with DeepSpeed ZeRO."""

@@ -1,0 +1,47 @@
+"""What happens beside the steps: progress lines, checkpoints to Ray Train, guards."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import ray.train
+from ray.train import Checkpoint
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+
+class TrainingStopped(RuntimeError):
+    """Training cannot go on; the message says why in one sentence."""
+
+
+class RayTrainCallback(TrainerCallback):
+    """Hands each checkpoint to Ray Train once a node and prints the figures on rank 0.
+
+    All ranks report, which is a barrier, so no rank's shard of the optimizer is missed; only the first rank of each
+    node names the folder, so a folder is uploaded once.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        figures = {k: v for k, v in (logs or {}).items() if isinstance(v, (int, float))}
+        if not math.isfinite(figures.get("loss", 0.0)):
+            raise TrainingStopped(f"{self.name}: the loss at step {state.global_step} is not a number")
+        if state.is_world_process_zero and "loss" in figures:
+            shown = "  ".join(f"{k} {v:.4g}" for k, v in figures.items() if k not in ("epoch", "num_tokens"))
+            print(f"[{self.name}] step {state.global_step}/{state.max_steps}  {shown}", flush=True)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        assert args.output_dir is not None
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        first_of_node = ray.train.get_context().get_local_rank() == 0
+        ray.train.report({"step": state.global_step}, checkpoint=Checkpoint.from_directory(folder) if first_of_node else None)
+
+
+def remove_local_checkpoints(output_dir: str) -> None:
+    shutil.rmtree(output_dir, ignore_errors=True)

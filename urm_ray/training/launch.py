@@ -1,0 +1,103 @@
+"""Starts a training on Ray Train and brings its model home."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray.train
+from ray.data import Dataset, ExecutionOptions
+from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from urm_ray import store
+from urm_ray.config import TrainConfig
+
+
+def launch(
+    loop: Callable[[dict[str, Any]], None], settings: dict[str, Any], config: TrainConfig, stage: store.Stage, train: Dataset
+) -> None:
+    """Runs `loop` on every worker until the stage holds `model/` and `history.json`.
+
+    A run that was killed goes on from its last checkpoint when it is launched again on the same stage. A worker group
+    that dies is started again up to `config.max_failures` times.
+    """
+    resources = {"CPU": config.num_cpus, **({"GPU": 1.0} if config.use_gpu else {})}
+    trainer = TorchTrainer(
+        loop,
+        train_loop_config=settings,
+        scaling_config=ScalingConfig(num_workers=config.workers, use_gpu=config.use_gpu, resources_per_worker=resources),
+        run_config=RunConfig(
+            name="train",
+            storage_path=stage.uri,
+            failure_config=FailureConfig(max_failures=config.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=1),
+        ),
+        datasets={"train": train},
+        # Order is what makes a restart see the same rows: workers get fixed shares of a stream that keeps its order.
+        dataset_config=DataConfig(execution_options=ExecutionOptions(preserve_order=True)),
+        torch_config=TorchConfig(backend="nccl" if config.use_gpu else "gloo"),
+    )
+    trainer.fit()
+    store.delete_dir(stage.path("train"))
+
+
+def start_worker(config: TrainConfig) -> str:
+    """Sets up torch and DeepSpeed on a worker, before any model is loaded (ZeRO-3 needs that); returns a scratch folder."""
+    import deepspeed
+    import torch
+
+    torch.set_num_threads(max(1, round(config.num_cpus)))
+    deepspeed.init_distributed(dist_backend="nccl" if config.use_gpu else "gloo")
+    return tempfile.mkdtemp(prefix="urm-ray-train-")
+
+
+def run_trainer(trainer: Any, folder: str | None) -> None:
+    """Trains to the end, from the checkpoint folder if there is one."""
+    from transformers.trainer_callback import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)  # ours prints the same figures, once
+    trainer.train(resume_from_checkpoint=folder)
+
+
+def last_checkpoint(scratch: str) -> tuple[str | None, int]:
+    """(local folder of the checkpoint to go on from, steps done); (None, 0) at the start."""
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        return None, 0
+    folder = checkpoint.to_directory(str(Path(scratch) / "resume"))
+    return folder, json.loads((Path(folder) / "trainer_state.json").read_text())["global_step"]
+
+
+def save_model(trainer: Any, fresh: Callable[[], Any], save: Callable[[Any, str], None], stage_uri: str) -> None:
+    """Gathers the weights from all ranks and writes `model/` and `history.json` into the stage, on rank 0.
+
+    fresh: makes the trained module anew, outside of DeepSpeed, adapters included. save: writes it (adapters merged) to
+    a local folder.
+    """
+    from transformers.integrations import unset_hf_deepspeed_config
+
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    unset_hf_deepspeed_config()
+    if ray.train.get_context().get_world_rank() == 0:
+        model = fresh()
+        load_weights(model, state)
+        if hasattr(model, "merge_and_unload"):
+            model = model.merge_and_unload()
+        with tempfile.TemporaryDirectory() as folder:
+            save(model, folder)
+            store.upload_dir(folder, store.join(stage_uri, "model"))
+        store.write_json(store.join(stage_uri, "history.json"), [entry for entry in trainer.state.log_history if "loss" in entry])
+
+
+def load_weights(model: Any, state: dict[str, Any]) -> None:
+    """Loads gathered weights; ValueError unless every parameter came, tied ones counting once."""
+    loaded = model.load_state_dict({name: value.cpu() for name, value in state.items()}, strict=False)
+    own = dict(model.named_parameters(remove_duplicate=False))
+    came = {own[name].data_ptr() for name in state if name in own}
+    missing = [name for name in loaded.missing_keys if name in own and own[name].data_ptr() not in came]
+    if loaded.unexpected_keys or missing:
+        raise ValueError(f"weights do not fit: {len(missing)} missing {missing[:3]}, {len(loaded.unexpected_keys)} unexpected")

@@ -1,0 +1,47 @@
+"""Preference losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+
+@dataclass(frozen=True)
+class DiffusionDpo:
+    """Diffusion-DPO over a batch of B pairs; every error is (B,), the mean over all axes of one sample."""
+
+    loss: torch.Tensor
+    winner_error: torch.Tensor
+    loser_error: torch.Tensor
+    winner_reference: torch.Tensor
+    loser_reference: torch.Tensor
+    accuracy: torch.Tensor
+
+
+def sample_errors(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Squared error of each sample (B,), averaged over all its other axes, so that a clip counts once like a picture."""
+    return (predicted.float() - target.float()).square().flatten(1).mean(1)
+
+
+def diffusion_dpo_loss(
+    predicted: torch.Tensor, reference: torch.Tensor, target: torch.Tensor, beta: float
+) -> DiffusionDpo:
+    """-log sigmoid(-beta / 2 * [(winner - its reference) - (loser - its reference)]) of denoising errors.
+
+    Paper III-D; Diffusion-DPO (arXiv 2311.12908), eq. 14, with T * omega(lambda_t) folded into beta.
+
+    predicted, reference, target: (2B, ...), the B winners first, then their losers in the same order, with the same
+    noise and timestep for both of a pair.
+    """
+    if len(predicted) % 2:
+        raise ValueError("a batch holds winners and as many losers")
+    winner, loser = sample_errors(predicted, target).chunk(2)
+    with torch.no_grad():
+        winner_reference, loser_reference = sample_errors(reference, target).chunk(2)
+    inside = -0.5 * beta * ((winner - winner_reference) - (loser - loser_reference))
+    return DiffusionDpo(
+        -F.logsigmoid(inside).mean(), winner.detach(), loser.detach(), winner_reference, loser_reference,
+        (inside.detach() > 0).float(),
+    )
