@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -32,13 +32,23 @@ def shade_of(image: Image.Image) -> int:
 
 def candidate(index: int, **changes: Any) -> dict[str, Any]:
     """A `schema.CANDIDATE` value; its picture's shade is its index."""
-    return {"index": index, "seed": 100 + index, "media": encode_image(picture(index)), "text": None, "error": None} | changes
+    return {
+        "index": index,
+        "seed": 100 + index,
+        "media": encode_image(picture(index)),
+        "text": None,
+        "error": None,
+    } | changes
 
 
 def prompt_row(number: int = 0, **changes: Any) -> dict[str, Any]:
     """A `schema.PROMPT` row."""
     return {
-        "prompt_id": f"p{number}", "task": "image_generation", "prompt": f"prompt {number}", "context": [], "source": "test",
+        "prompt_id": f"p{number}",
+        "task": "image_generation",
+        "prompt": f"prompt {number}",
+        "context": [],
+        "source": "test",
     } | changes
 
 
@@ -50,24 +60,47 @@ def candidate_set(count: int, **changes: Any) -> dict[str, Any]:
 def pair_preference(number: int = 0, label: str = "first", **changes: Any) -> dict[str, Any]:
     """A `schema.PREFERENCE` row of kind pair, with pictures in shades 10 and 20."""
     return {
-        "preference_id": f"pair{number}", "task": "image_generation", "kind": "pair", "prompt": "a red circle", "context": [],
+        "preference_id": f"pair{number}",
+        "task": "image_generation",
+        "kind": "pair",
+        "prompt": "a red circle",
+        "context": [],
         "candidates": [{"media": encode_image(picture(shade)), "text": None} for shade in (10, 20)],
-        "label": label, "score": None, "scale": None, "dimension": None, "rationale": None, "source": "test",
+        "label": label,
+        "score": None,
+        "scale": None,
+        "dimension": None,
+        "rationale": None,
+        "source": "test",
     } | changes
 
 
 def point_preference(number: int = 0, score: float = 3.0, **changes: Any) -> dict[str, Any]:
     """A `schema.PREFERENCE` row of kind point, with a picture in shade 10."""
-    return pair_preference(number) | {
-        "preference_id": f"point{number}", "kind": "point", "label": None, "score": score, "scale": SCALE,
-        "candidates": [{"media": encode_image(picture(10)), "text": None}],
-    } | changes
+    return (
+        pair_preference(number)
+        | {
+            "preference_id": f"point{number}",
+            "kind": "point",
+            "label": None,
+            "score": score,
+            "scale": SCALE,
+            "candidates": [{"media": encode_image(picture(10)), "text": None}],
+        }
+        | changes
+    )
 
 
 def pair_verdict(first: int, second: int, outcome: str) -> dict[str, Any]:
     """A `schema.PAIR_VERDICT` value."""
     return {
-        "first": first, "second": second, "outcome": outcome, "p_first": None, "p_second": None, "p_tie": None, "text": None,
+        "first": first,
+        "second": second,
+        "outcome": outcome,
+        "p_first": None,
+        "p_second": None,
+        "p_tie": None,
+        "text": None,
         "reason": None,
     }
 
@@ -100,17 +133,12 @@ def prefer_darker(question: Question) -> Reading:
 
 def run_python(*arguments: str, timeout: float = 110, **environment: str) -> subprocess.CompletedProcess[str]:
     """Python in a process of its own, in the repository's root."""
-    import os
-
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True,
-        timeout=timeout, check=False,
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )
-
-
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Wilson's 95% interval, written out."""
-    z, p = 1.959963984540054, successes / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return middle - half, middle + half

@@ -1,3 +1,4 @@
+import contextlib
 import io
 import struct
 import zlib
@@ -48,7 +49,9 @@ def test_bytes_from_outside_are_kept_as_they_are(form):
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1", "LA", "I;16"])
 def test_every_kind_of_picture_comes_out_as_rgb(mode):
     form = "JPEG" if mode == "CMYK" else "PNG"
-    image = Image.fromarray(PIXELS[..., 0].astype(np.uint16)) if mode == "I;16" else Image.fromarray(PIXELS).convert(mode)
+    image = (
+        Image.fromarray(PIXELS[..., 0].astype(np.uint16)) if mode == "I;16" else Image.fromarray(PIXELS).convert(mode)
+    )
     decoded = decode_image(media(encoded(form, image)))
     assert (decoded.mode, decoded.size) == ("RGB", (30, 20))
 
@@ -56,7 +59,7 @@ def test_every_kind_of_picture_comes_out_as_rgb(mode):
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_truncated_picture_is_an_error_and_not_a_grey_one(form):
     data = encoded(form)
-    with pytest.raises(MediaError, match="does not decode|not a picture"):
+    with pytest.raises(MediaError, match=r"does not decode|not a picture"):
         decode_image(media(data[: len(data) * 2 // 3]))
 
 
@@ -68,7 +71,9 @@ def test_no_bytes_are_no_picture(data):
         decode_image(None)
 
 
-@pytest.mark.parametrize("data", [b"<html>404 not found</html>", b"\x00" * 100, b"GIF89a" + b"\x00" * 50, b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize(
+    "data", [b"<html>404 not found</html>", b"\x00" * 100, b"GIF89a" + b"\x00" * 50, b"\x89PNG\r\n\x1a\n"]
+)
 def test_bytes_that_are_no_picture_are_named_so(data):
     with pytest.raises(MediaError, match="not a picture in PNG, JPEG, WEBP"):
         read_image(data)
@@ -103,12 +108,14 @@ def test_a_picture_that_claims_to_be_huge_is_refused_before_it_is_unpacked(side)
         read_image(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b""))
 
 
-@given(st.sampled_from(FORMATS), st.integers(0, 2000), st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=4))
+@given(
+    st.sampled_from(FORMATS),
+    st.integers(0, 2000),
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=4),
+)
 def test_damaged_bytes_are_a_picture_or_a_media_error(form, length, changes):
     data = bytearray(encoded(form)[: max(1, length)])
     for place, value in changes:
         data[place % len(data)] = value
-    try:
+    with contextlib.suppress(MediaError):
         assert decode_image(media(bytes(data))).mode == "RGB"
-    except MediaError as error:
-        assert str(error)

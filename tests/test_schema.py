@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from urm_ray import schema
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 
 
@@ -24,7 +25,8 @@ def test_digest_does_not_depend_on_the_order_of_keys():
 
 
 @pytest.mark.parametrize(
-    ("one", "two"), [(("ab", "c"), ("a", "bc")), (("a",), ("a", "")), ((b"x",), ("x",)), ((1,), ("1",)), (([1, 2],), (1, 2))]
+    ("one", "two"),
+    [(("ab", "c"), ("a", "bc")), (("a",), ("a", "")), ((b"x",), ("x",)), ((1,), ("1",)), (([1, 2],), (1, 2))],
 )
 def test_digest_tells_parts_apart(one, two):
     assert schema.digest(*one) != schema.digest(*two)

@@ -1,5 +1,7 @@
+import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -54,6 +56,7 @@ def test_a_target_that_cannot_be_replaced_leaves_no_debris(tmp_path):
 def test_debris_of_a_killed_writer_is_not_listed(tmp_path):
     store.write_table(str(tmp_path / "unit-000001.parquet"), TABLE)
     (tmp_path / ".unit-000000.parquet.0123").write_bytes(b"half")
+    (tmp_path / ".unit-000002.parquet").write_bytes(b"half")
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "folder.parquet").mkdir()
     assert store.list_files(str(tmp_path), ".parquet") == [str(tmp_path / "unit-000001.parquet")]
@@ -75,10 +78,20 @@ def test_a_run_folder_may_be_a_uri(tmp_path):
     assert stage.manifest()["rows"] == 3
 
 
+def test_the_pages_of_a_file_do_not_depend_on_the_chunks_of_its_table(tmp_path):
+    data = [random.Random(n).randbytes(40_000) for n in range(90)]
+    files = []
+    for size in (90, 7):
+        chunks = [pa.table({"data": data[n : n + size]}) for n in range(0, 90, size)]
+        files.append(str(tmp_path / f"{size}.parquet"))
+        store.write_table(files[-1], pa.concat_tables(chunks))
+    assert store.read_bytes(files[0]) == store.read_bytes(files[1])
+
+
 @given(st.lists(st.integers(0, 3), max_size=4))
 def test_equal_tables_give_equal_bytes_however_they_were_put_together(tmp_path, cuts):
     places = [0, *sorted(cuts), 3]
-    pieces = pa.concat_tables([TABLE.slice(a, b - a) for a, b in zip(places, places[1:], strict=False)])
+    pieces = pa.concat_tables([TABLE.slice(a, b - a) for a, b in itertools.pairwise(places)])
     whole, joined = str(tmp_path / "whole.parquet"), str(tmp_path / "joined.parquet")
     store.write_table(whole, TABLE)
     store.write_table(joined, pieces)
@@ -142,7 +155,10 @@ def test_a_second_process_is_told_who_holds_the_folder_and_a_dead_holder_is_take
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(StoreError, match=f"in use by process {holder.pid} on {socket.gethostname()}"), folder.lock():
+        with (
+            pytest.raises(StoreError, match=f"in use by process {holder.pid} on {socket.gethostname()}"),
+            folder.lock(),
+        ):
             pytest.fail("the lock was taken twice")
         assert holder.poll() is None
     finally:

@@ -10,7 +10,8 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from urm_ray.config import Config, ConfigError, load
+from urm_ray.config import Config
+from urm_ray.config_file import ConfigError, load
 
 
 def parse(names: Sequence[str], description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -1,25 +1,17 @@
-"""One YAML file is one run. Frozen pydantic models; an unknown key is refused with the nearest valid name.
+"""Every setting of a run, with its meaning beside it. One YAML file is one run; `config_file.py` reads it.
 
-Importable without torch or Ray. Every setting has its meaning beside it; `python jobs/pipeline.py --help` prints none of
-them, so this file is the reference.
+Importable without torch or Ray.
 """
 
 from __future__ import annotations
 
-import difflib
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from urm_ray.schema import digest
 
 Task = Literal["image_generation"]
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be used; the message is for the person who wrote it."""
 
 
 class Section(BaseModel):
@@ -244,66 +236,3 @@ _PLACEMENT = {"sampler_pool", "judge_pool", "actors", "cpus", "num_cpus", "dir",
 
 def _essential(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in _PLACEMENT}
-
-
-def _valid_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    for step in location:
-        field = model.model_fields.get(str(step))
-        options = [a for a in (field.annotation, *get_args(field.annotation)) if isinstance(a, type)] if field else []
-        inner = next((a for a in options if issubclass(a, BaseModel)), None)
-        if inner is None:
-            return []
-        model = inner
-    return list(model.model_fields)
-
-
-def _sentence(error: Any) -> str:
-    location = error["loc"]
-    name = ".".join(str(part) for part in location)
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(location[-1]), _valid_keys(Config, location[:-1]), 1, 0.5)
-        hint = f"; did you mean {'.'.join([*map(str, location[:-1]), near[0]])}?" if near else ""
-        return f"unknown key {name}{hint}"
-    return f"{name or 'config'}: {error['msg'].removeprefix('Value error, ')}, got {str(error['input'])[:80]!r}"
-
-
-def build(values: dict[str, Any]) -> Config:
-    """The configuration from plain values; ConfigError with one line a mistake."""
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError("; ".join(_sentence(e) for e in error.errors())) from None
-
-
-def override(values: dict[str, Any], assignment: str) -> None:
-    """Applies `key.path=value` in place; the value is read as YAML."""
-    path, equals, text = assignment.partition("=")
-    if not equals or not path:
-        raise ConfigError(f"--set takes key.path=value, not {assignment!r}")
-    *parents, last = path.strip().split(".")
-    for key in parents:
-        child = values.get(key)
-        if child is None:
-            child = values[key] = {}
-        if not isinstance(child, dict):
-            raise ConfigError(f"--set {assignment}: {key} is a value, not a section")
-        values = child
-    try:
-        values[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {assignment}: the value is not YAML") from None
-
-
-def load(path: str | Path, assignments: list[str] | None = None) -> Config:
-    """Reads a YAML file, applies `key.path=value` overrides and checks the whole; ConfigError on any mistake."""
-    try:
-        values = yaml.safe_load(Path(path).read_text("utf-8")) or {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} must hold sections, not {type(values).__name__}")
-    for assignment in assignments or []:
-        override(values, assignment)
-    return build(values)

@@ -135,6 +135,10 @@ class Stage:
         write_json(self.path("manifest.json"), manifest)
         return manifest
 
+    def forget(self) -> None:
+        """Removes the stage's folder, so that it is done again."""
+        delete_dir(self.uri)
+
     def units(self, part: str) -> list[str]:
         """The parquet files of one part of a finished stage, in the order of their unit numbers."""
         return list_files(self.path(part), ".parquet")

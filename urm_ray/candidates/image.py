@@ -33,14 +33,18 @@ class ImageSampler:
         default = unet_size * self.pipeline.vae_scale_factor if isinstance(unet_size, int) else None
         self.size = {"height": config.height or default, "width": config.width or default}
 
-    def sample(self, requests: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    def sample(self, requests: Sequence[tuple[str, int]], wanted: Sequence[bool] | None = None) -> list[dict[str, Any]]:
         """`schema.CANDIDATE` values for (prompt, seed) requests, indexed in order.
 
         A picture that cannot be had (not a number, or blanked by a safety checker) is an error of that candidate alone.
+        wanted: batches of which nothing is wanted are left out and their candidates are empty; the others are made
+        whole, so that what is wanted comes out the same.
         """
         made: list[dict[str, Any]] = []
         for start in range(0, len(requests), self.config.batch):
-            made += self._batch(requests[start : start + self.config.batch])
+            chunk = requests[start : start + self.config.batch]
+            skip = wanted is not None and not any(wanted[start : start + self.config.batch])
+            made += [{}] * len(chunk) if skip else self._batch(chunk)
         return [{"index": i, **candidate} for i, candidate in enumerate(made)]
 
     @torch.inference_mode()

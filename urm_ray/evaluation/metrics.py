@@ -31,7 +31,8 @@ def mean(values: Sequence[float], seed: int, resamples: int = 2000) -> Figure:
         return {"value": None, "ci95": [None, None], "n": 0}
     dice = np.random.default_rng(seed)
     draws = np.array([data[dice.integers(len(data), size=len(data))].mean() for _ in range(resamples)])
-    return figure(data.mean(), *np.percentile(draws, [2.5, 97.5]), len(data))
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return figure(data.mean(), low, high, len(data))
 
 
 def spearman(x: Sequence[float], y: Sequence[float], seed: int, resamples: int = 2000) -> Figure:
@@ -45,4 +46,5 @@ def spearman(x: Sequence[float], y: Sequence[float], seed: int, resamples: int =
         i = dice.integers(len(a), size=len(a))
         if np.ptp(a[i]) and np.ptp(b[i]):
             draws.append(np.corrcoef(stats.rankdata(a[i]), stats.rankdata(b[i]))[0, 1])
-    return figure(stats.spearmanr(a, b).statistic, *np.percentile(draws, [2.5, 97.5]), len(a))
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return figure(stats.spearmanr(a, b).statistic, low, high, len(a))

@@ -67,7 +67,8 @@ def _choice(result: dict[str, Any], with_ties: bool) -> str | None:
     chances = {name: result[f"p_{name}"] for name in names}
     if any(p is None for p in chances.values()):
         return None
-    return max(chances, key=lambda name: chances[name])
+    best = [name for name in names if chances[name] == max(chances.values())]
+    return best[0] if len(best) == 1 else None  # between equals it has not chosen, as a judge that goes by place alone
 
 
 def _agree(outcomes: Sequence[str]) -> bool:

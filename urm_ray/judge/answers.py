@@ -41,7 +41,9 @@ class AnswerTree:
         return cls(closed, spines, tuple(places))
 
     def read(self, logits: Sequence[torch.Tensor]) -> tuple[list[float], float]:
-        """Probability of each answer given that one of them is said, and the probability of that at the first branching.
+        """Probability of each answer when every token is kept to the answers, and how probable those were at the first
+        branching. It is the answer's probability given that one of them is said, as long as the model, once it has
+        begun an answer, goes on with one.
 
         logits: for each spine (len(spine) + 1, vocabulary), the last question token's first.
         """

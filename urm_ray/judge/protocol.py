@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 Kind = Literal["pair", "point"]
 
+# A number that stands alone: no "3,67", "4/10" or "1e1", whose beginning would be taken for the whole.
+_SCORE = re.compile(r"Final Score:\s*(-?\d+(?:\.\d+)?)(?=[.,;!)*]*(?:\s|<|$))(?!\s*(?:/|out of\b))")
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -67,7 +70,7 @@ class Form:
         """
         clean = " ".join(text.split())
         if self.scale is not None:
-            scores = re.findall(r"Final Score:\s*(-?\d+(?:\.\d+)?)(?![\d.]*\d)", clean)
+            scores = _SCORE.findall(clean)
             if len(set(scores)) != 1:
                 return None
             value = float(scores[0])

@@ -72,8 +72,9 @@ class JudgeScorer:
             return PointVerdict("score", score, [chances[value] for value in form.scale.values])
         if unparsed:
             return PairVerdict("unparsed", reason=unparsed)
-        best = max(chances, key=lambda meaning: chances[meaning])
-        return PairVerdict(best, chances["first"], chances["second"], chances["tie"])  # type: ignore[arg-type]
+        best = [meaning for meaning, p in chances.items() if p == max(chances.values())]
+        outcome = best[0] if len(best) == 1 else "tie"  # equal chances, common in half precision, are no preference
+        return PairVerdict(outcome, chances["first"], chances["second"], chances["tie"])  # type: ignore[arg-type]
 
     def judge_set(self, row: dict[str, Any], pairs: Sequence[tuple[int, int]]) -> dict[str, Any]:
         """The verdict columns of a `schema.JUDGED_SET` row.

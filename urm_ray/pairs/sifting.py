@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import groupby
 from typing import Any
 
 from urm_ray.config import PairsConfig
-from urm_ray.pairs.ranking import Comparison, compare
+from urm_ray.pairs.ranking import Comparison, Result, compare
 from urm_ray.schema import digest
 
 DROP_REASONS = ("tie", "order_disagreement", "unparsed", "media_error", "no_margin")
 
 
 def _pairs(verdicts: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    return [list(group) for _, group in groupby(verdicts, key=lambda v: {v["first"], v["second"]})]
+    groups: dict[frozenset[int], list[dict[str, Any]]] = {}
+    for verdict in verdicts:
+        groups.setdefault(frozenset((verdict["first"], verdict["second"])), []).append(verdict)
+    return list(groups.values())
 
 
 def _by_point(comparison: Comparison, a: int, b: int, scores: dict[int, float]) -> Comparison:
@@ -51,7 +53,7 @@ def sift(row: dict[str, Any], config: PairsConfig) -> dict[str, Any]:
     }
     if not winners:
         # The most frequent reason; between equals, the one nearest to a broken judge.
-        order = ("media_error", "unparsed", "order_disagreement", "tie")
+        order: tuple[Result, ...] = ("media_error", "unparsed", "order_disagreement", "tie")
         return {**columns, "dropped": max(order, key=lambda r: (results.count(r), -order.index(r)))}
     if not able[0] or not able[1]:
         reasons = {v["outcome"] for v in row["point_verdicts"] if v["outcome"] != "score"}

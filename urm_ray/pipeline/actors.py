@@ -9,6 +9,7 @@ import pyarrow as pa
 from urm_ray import schema
 from urm_ray.config import Config
 from urm_ray.pipeline.pools import use_threads
+from urm_ray.pipeline.units import done_ids, read_unit
 
 
 def _extend(batch: pa.Table, rows: list[dict[str, Any]], fields: list[pa.Field]) -> pa.Table:
@@ -18,27 +19,41 @@ def _extend(batch: pa.Table, rows: list[dict[str, Any]], fields: list[pa.Field])
 
 
 class Sample:
-    """Adds `candidates` and `sampler_digest` to prompt rows.
+    """Turns units of prompts into `schema.CANDIDATE_SET` rows.
 
-    A prompt's candidates are always made together, so that a picture's bytes never depend on how rows were batched.
+    The pictures of a unit are made in the same batches in every run, restarts included: how a picture is rounded may
+    depend on what else is in its batch, and equal settings must give equal bytes.
     """
 
-    def __init__(self, config: dict[str, Any], path: str, sampler_digest: str, count: int, num_cpus: float) -> None:
+    def __init__(
+        self, config: dict[str, Any], path: str, sampler_digest: str, count: int, folder: str, num_cpus: float
+    ) -> None:
         from urm_ray.candidates.image import ImageSampler
 
         use_threads(num_cpus)
         settings = Config(**config)
         self.sampler = ImageSampler(path, settings.sampler, settings.policy.dtype, settings.policy.device)
-        self.seed, self.count, self.digest = settings.run.seed, count, sampler_digest
+        self.seed, self.count, self.digest, self.folder = settings.run.seed, count, sampler_digest, folder
 
     def __call__(self, batch: pa.Table) -> pa.Table:
+        return pa.concat_tables([self._unit(unit) for unit in batch.to_pylist()])
+
+    def _unit(self, unit: dict[str, Any]) -> pa.Table:
         from urm_ray.candidates.image import seeds
 
-        rows = []
-        for row in batch.select(["prompt_id", "prompt"]).to_pylist():
-            requests = [(row["prompt"], seed) for seed in seeds(self.seed, row["prompt_id"], self.count)]
-            rows.append({"candidates": self.sampler.sample(requests), "sampler_digest": self.digest})
-        return _extend(batch, rows, [schema.CANDIDATE_SET.field(n) for n in ("candidates", "sampler_digest")])
+        rows = read_unit(unit)
+        done = done_ids(self.folder, unit["unit"], "prompt_id")
+        ids, prompts = rows["prompt_id"].to_pylist(), rows["prompt"].to_pylist()
+        requests = [(p, seed) for i, p in zip(ids, prompts, strict=True) for seed in seeds(self.seed, i, self.count)]
+        wanted = [i not in done for i in ids for _ in range(self.count)]
+        made = self.sampler.sample(requests, wanted)
+        sets = [
+            {"candidates": [{**c, "index": k} for k, c in enumerate(made[n : n + self.count])], "sampler_digest": self.digest}
+            for n in range(0, len(made), self.count)
+        ]
+        keep = [n for n, i in enumerate(ids) if i not in done]
+        fields = [schema.CANDIDATE_SET.field(name) for name in ("candidates", "sampler_digest")]
+        return _extend(rows.take(pa.array(keep, pa.int64())), [sets[n] for n in keep], fields)
 
 
 class Judge:

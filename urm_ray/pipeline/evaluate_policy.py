@@ -25,13 +25,13 @@ def evaluate_policy(run: Run, stage: Stage) -> dict[str, Any]:
     policies = {"before": resolve(config.policy.path), "after": store.local_dir(run.finished("dpo").path("model"))}
     for name, path in policies.items():
 
-        def operators(rows: Any, path: str = path, name: str = name) -> Any:
-            rows = rows.map_batches(
+        def operators(units: Any, path: str = path, name: str = name) -> Any:
+            rows = units.map_batches(
                 bind(
                     Sample, config=dump, path=path, sampler_digest=name, count=pools.seeds_per_prompt,
-                    num_cpus=pools.sampler_pool.num_cpus,
+                    folder=stage.path(name), num_cpus=pools.sampler_pool.num_cpus,
                 ),
-                batch_size=1, batch_format="pyarrow", udf_modifying_row_count=False, **actor_pool(pools.sampler_pool),
+                batch_size=1, batch_format="pyarrow", **actor_pool(pools.sampler_pool),
             )
             rows = rows.map_batches(
                 bind(

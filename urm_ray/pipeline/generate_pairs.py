@@ -25,13 +25,13 @@ def generate_pairs(run: Run, stage: Stage) -> dict[str, Any]:
     sampler_digest = schema.digest(config.digest_of("sampler", "policy"), run.model_digest(config.policy.path), config.run.seed)
     judge_digest = schema.digest(config.digest_of("judge"), reward.digest)
 
-    def operators(rows: Any) -> Any:
-        rows = rows.map_batches(
+    def operators(units: Any) -> Any:
+        rows = units.map_batches(
             bind(
                 Sample, config=dump, path=policy, sampler_digest=sampler_digest, count=config.sampler.candidates,
-                num_cpus=pools.sampler_pool.num_cpus,
+                folder=stage.path("sifted"), num_cpus=pools.sampler_pool.num_cpus,
             ),
-            batch_size=1, batch_format="pyarrow", udf_modifying_row_count=False, **actor_pool(pools.sampler_pool),
+            batch_size=1, batch_format="pyarrow", **actor_pool(pools.sampler_pool),
         )
         rows = rows.map_batches(
             bind(Judge, config=dump, path=judge, judge_digest=judge_digest, num_cpus=pools.judge_pool.num_cpus),

@@ -28,7 +28,7 @@ def bind(actor: type, **arguments: Any) -> type:
     a node; what is part of the class is not.
     """
 
-    class Bound(actor):  # type: ignore[misc, valid-type]
+    class Bound(actor):
         def __init__(self) -> None:
             super().__init__(**arguments)
 

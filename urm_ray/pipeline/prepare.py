@@ -62,7 +62,7 @@ def units_of(run: Run, part: str, folder: str) -> list[dict[str, Any]]:
     config = run.config.prepare
     size = part_source(config.model_dump(), run.config.run.seed, part).size(part)  # type: ignore[arg-type]
     starts = range(0, size, config.unit_rows)
-    units = [
+    units: list[dict[str, Any]] = [
         {"part": part, "unit": n, "start": start, "stop": min(size, start + config.unit_rows)} for n, start in enumerate(starts)
     ]
     there = {file.rsplit("/", 1)[-1] for file in store.list_files(store.join(folder, part), ".parquet")}

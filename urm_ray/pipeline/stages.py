@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from urm_ray import store
 from urm_ray.pipeline.evaluate_judge import evaluate_judge
 from urm_ray.pipeline.evaluate_policy import evaluate_policy
 from urm_ray.pipeline.generate_pairs import generate_pairs
@@ -28,4 +29,6 @@ def run_stages(run: Run, names: Sequence[str]) -> None:
     """Runs the named stages; those that are done are only named."""
     run.write_resolved()
     for name in names:
+        if name == "report" and not store.exists(store.join(run.folder.uri, "report.html")):
+            run.stage(name).forget()
         execute(run, name, FUNCTIONS[name])

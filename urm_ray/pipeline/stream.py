@@ -12,7 +12,7 @@ from urm_ray import store
 from urm_ray.config import TrainConfig
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.progress import Progress
-from urm_ray.pipeline.units import ReadUnits, WriteUnits, pending, plan
+from urm_ray.pipeline.units import WriteUnits, pending, plan
 
 LIGHT = 0.1
 """CPUs of tasks that mostly wait for files; they must fit beside the model actors on a small machine."""
@@ -26,8 +26,8 @@ def stream_units(
 ) -> None:
     """One streaming Ray Data execution from parquet files to a folder of unit files.
 
-    operators: adds its `map_batches` calls to the dataset of rows. Units that have their file are not read again, rows
-    that are in a fragment not done again. count_null: rows whose column is null are counted in the progress lines.
+    operators: adds its `map_batches` calls to a dataset of units (`units.plan`), one a row; the first of them reads the
+    units' rows (`units.read_unit`). Units that have their file are not done again. count_null: rows whose column is null are counted in the progress lines.
     """
     units = plan(files, unit_rows)
     todo = pending(units, folder)
@@ -36,10 +36,7 @@ def stream_units(
     connect()
     progress = Progress(name, sum(u["rows"] for u in todo), counted)
     writer = WriteUnits(folder, id_column, output, count_null)
-    rows = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
-        ReadUnits(folder, id_column), batch_size=1, batch_format="pyarrow", num_cpus=LIGHT
-    )
-    reports = operators(rows).map_batches(writer, batch_size=None, batch_format="pyarrow", num_cpus=LIGHT)
+    reports = operators(ray.data.from_items(todo, override_num_blocks=len(todo))).map_batches(writer, batch_size=None, batch_format="pyarrow", num_cpus=LIGHT)
     for report in reports.iter_rows():
         progress.add(report["rows"], report["counted"])
     progress.show()

@@ -1,14 +1,14 @@
 """Units of work: a fixed set of rows, fixed by ids, that is written as one file or not at all.
 
 A stage reads units, streams their rows through Ray Data, and writes each unit's rows, sorted by id, to one parquet file.
-Rows may be regrouped on the way. A batch that holds only part of a unit is kept as a fragment until the rest has come;
+Rows may be regrouped on the way, but not before they have been sampled: a unit is sampled as a whole. A batch that holds only part of a unit is kept as a fragment until the rest has come;
 whoever writes the last fragment joins them. So the files are the same bytes however many actors there were and however
 often the stage was killed, and a restart repeats only rows that were in flight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
 from typing import Any
 
 import pyarrow as pa
@@ -26,7 +26,7 @@ def file_name(unit: int) -> str:
 
 def plan(files: list[str], unit_rows: int) -> list[dict[str, Any]]:
     """Units over the rows of parquet files in order: {unit, file, start, rows}. A unit never spans two files."""
-    units = []
+    units: list[dict[str, Any]] = []
     for file in files:
         rows = store.row_count(file)
         for start in range(0, rows, unit_rows):
@@ -40,24 +40,17 @@ def pending(units: list[dict[str, Any]], folder: str) -> list[dict[str, Any]]:
     return [unit for unit in units if file_name(unit["unit"]) not in there]
 
 
-class ReadUnits:
-    """Turns unit rows into the rows they hold, without those whose fragments are already there."""
+def read_unit(unit: dict[str, Any]) -> pa.Table:
+    """All rows of a unit, with the columns `unit` and `unit_rows` that tell the writer where they belong."""
+    rows = store.read_table(unit["file"]).slice(unit["start"], unit["rows"])
+    for name, value in ((UNIT, unit["unit"]), (UNIT_ROWS, unit["rows"])):
+        rows = rows.append_column(name, pa.array([value] * len(rows), pa.int64()))
+    return rows
 
-    def __init__(self, folder: str, id_column: str, columns: list[str] | None = None) -> None:
-        self.folder, self.id_column, self.columns = folder, id_column, columns
 
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        return pa.concat_tables([self._read(unit) for unit in batch.to_pylist()])
-
-    def _read(self, unit: dict[str, Any]) -> pa.Table:
-        rows = store.read_table(unit["file"], self.columns).slice(unit["start"], unit["rows"])
-        done = [store.read_table(f, [self.id_column])[self.id_column] for f in fragments(self.folder, unit["unit"])]
-        if done:
-            rows = rows.filter(pc.invert(pc.is_in(rows[self.id_column], pa.chunked_array(done))))
-        count = len(rows)
-        return rows.append_column(UNIT, pa.array([unit["unit"]] * count, pa.int64())).append_column(
-            UNIT_ROWS, pa.array([unit["rows"]] * count, pa.int64())
-        )
+def done_ids(folder: str, unit: int, id_column: str) -> set[str]:
+    """Ids of the unit's rows that are in a fragment already."""
+    return {value for file in fragments(folder, unit) for value in store.read_table(file, [id_column])[id_column].to_pylist()}
 
 
 def _fragment_folder(folder: str, unit: int) -> str:
@@ -85,11 +78,16 @@ class WriteUnits:
         return pa.Table.from_pylist(reports, pa.schema([("unit", pa.int64()), ("rows", pa.int64()), ("counted", pa.int64())]))
 
     def _write(self, unit: int, rows: pa.Table, total: int) -> None:
+        rows = first_of_each(rows, self.id_column)
         if len(rows) == total:
             self._publish(unit, rows)
             return
         name = digest(sorted(rows[self.id_column].to_pylist()))
-        store.write_table(store.join(_fragment_folder(self.folder, unit), f"{name}.parquet"), rows)
+        try:
+            store.write_table(store.join(_fragment_folder(self.folder, unit), f"{name}.parquet"), rows)
+        except FileNotFoundError:  # a writer that had these rows too has joined the unit and tidied up
+            if not store.exists(store.join(self.folder, file_name(unit))):
+                raise
         self.join(unit, total)
 
     def join(self, unit: int, total: int) -> bool:
@@ -106,16 +104,12 @@ class WriteUnits:
 
     def _publish(self, unit: int, rows: pa.Table) -> None:
         store.write_table(store.join(self.folder, file_name(unit)), rows.sort_by(self.id_column))
-        store.delete_dir(_fragment_folder(self.folder, unit))
+        with contextlib.suppress(OSError):  # another writer is tidying up, or has just put something there
+            store.delete_dir(_fragment_folder(self.folder, unit))
 
 
 def first_of_each(rows: pa.Table, id_column: str) -> pa.Table:
     """The rows without repeated ids; a row judged twice across a restart has the same content both times."""
-    seen: set[str] = set()
-    keep = [not (value in seen or seen.add(value)) for value in rows[id_column].to_pylist()]
-    return rows.filter(pa.array(keep))
+    first = dict(zip(reversed(rows[id_column].to_pylist()), reversed(range(len(rows))), strict=True))
+    return rows.take(pa.array(sorted(first.values()), pa.int64()))
 
-
-def tables(files: Iterable[str], columns: list[str] | None = None) -> Iterable[pa.Table]:
-    for file in files:
-        yield store.read_table(file, columns)

@@ -14,9 +14,8 @@ _INSET = 2.5  # per cent of a whisker plot's width kept free at both ends, so th
 
 
 def ticks(low: float, high: float, wanted: int = 5) -> tuple[list[float], int]:
-    """Round values within low..high, about as many as wanted, and the decimals they need."""
-    span = (high - low) or abs(low) or 1.0
-    raw = span / max(1, wanted)
+    """Round values within low..high (low < high), about as many as wanted, and the decimals they need."""
+    raw = (high - low) / wanted
     power = 10 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw * 0.999)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
@@ -42,7 +41,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 26, 44
 def line_chart(
     name: str, series: Sequence[Series], x_label: str, y_label: str, reference: tuple[float, str] | None = None
 ) -> Html:
-    """Lines over a common axis, with round ticks, both axes named and at most one dashed line of reference."""
+    """Lines over a common axis from zero, with round ticks and names on both axes, and at most one dashed reference."""
     lines = [Series(s.name, s.kind, [p for p in s.points if math.isfinite(p[1])]) for s in series]
     xs = [x for s in lines for x, _ in s.points]
     ys = [y for s in lines for _, y in s.points]
@@ -50,7 +49,7 @@ def line_chart(
         return el("p", "Nothing was logged.", class_="none")
     if reference:
         ys = [*ys, reference[0]]
-    left, right = min(xs), max(xs)
+    left, right = min(0.0, *xs), max(xs)
     room = 0.06 * (max(ys) - min(ys)) or 0.1 * abs(ys[0]) or 1.0
     low, high = min(ys) - room, max(ys) + room
 
@@ -75,8 +74,10 @@ def line_chart(
     parts.append(el("text", y_label, x=0, y=13, class_="label"))
     if reference:
         y = up(reference[0])
+        above = y > (_TOP + floor) / 2
         parts.append(el("line", x1=_LEFT, x2=end, y1=y, y2=y, class_="reference"))
-        parts.append(el("text", reference[1], x=end, y=y - 6, text_anchor="end", class_="reference-label"))
+        at = y - 6 if above else y + 16
+        parts.append(el("text", reference[1], x=end, y=at, text_anchor="end", class_="reference-label"))
     for line in lines:
         parts += _line(line, across, up)
     return el("svg", *parts, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", class_="lines", role="img", aria_label=name)
@@ -110,15 +111,21 @@ class Mark:
     figure: Mapping[str, Any] | None
 
 
+def _rounded(value: float) -> float:
+    return float(f"{value:.9g}")
+
+
 def domain_of(figures: Sequence[Mapping[str, Any] | None]) -> tuple[float, float]:
     """0..1 if all figures lie within, else round bounds around them and their intervals."""
     values = [v for f in figures for v in (value_of(f), *(interval_of(f) or ())) if v is not None]
     if not values or (min(values) >= 0 and max(values) <= 1):
         return 0.0, 1.0
     low, high = min(values), max(values)
+    if low == high:
+        low, high = low - abs(low) / 10, high + abs(high) / 10
     found, _ = ticks(low, high, 3)
-    step = found[1] - found[0] if len(found) > 1 else (high - low) or abs(high) or 1.0
-    return round(math.floor(low / step) * step, 9), round(math.ceil(high / step) * step, 9)
+    step = found[1] - found[0] if len(found) > 1 else high - low
+    return _rounded(math.floor(low / step) * step), _rounded(math.ceil(high / step) * step)
 
 
 def gain_domain(figures: Sequence[Mapping[str, Any] | None]) -> tuple[float, float]:
@@ -126,7 +133,7 @@ def gain_domain(figures: Sequence[Mapping[str, Any] | None]) -> tuple[float, flo
     values = [abs(v) for f in figures for v in (value_of(f), *(interval_of(f) or ())) if v is not None]
     limit = max(values, default=0.0) * 1.05 or 1.0
     power = 10 ** math.floor(math.log10(limit))
-    limit = next(round(m * power, 9) for m in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if m * power >= limit * 0.999)
+    limit = next(_rounded(m * power) for m in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if m * power >= limit * 0.999)
     return -limit, limit
 
 
@@ -141,20 +148,19 @@ def whiskers(marks: Sequence[Mark], domain: tuple[float, float], reference: floa
         return f"{_INSET + share * (100 - 2 * _INSET):.2f}%"
 
     parts = [el("line", x1=across(low), x2=across(high), y1=height, y2=height, class_="axis")]
-    for value, anchor in ((low, "start"), (high, "end")):
-        at = "0%" if anchor == "start" else "100%"
+    for value, anchor, shift in ((low, "start", -4), (high, "end", 4)):
         parts.append(el("line", x1=across(value), x2=across(value), y1=height - 3, y2=height + 3, class_="axis"))
-        parts.append(el("text", _short(value, signed), x=at, y=height + 14, text_anchor=anchor))
+        parts.append(el("text", _short(value, signed), x=across(value), dx=shift, y=height + 14, text_anchor=anchor))
     if reference is not None:
         parts.append(el("line", x1=across(reference), x2=across(reference), y1=2, y2=height + 3, class_="reference"))
         parts.append(el("text", _short(reference, signed), x=across(reference), y=height + 14, text_anchor="middle"))
     for i, mark in enumerate(marks):
-        value, found = value_of(mark.figure), interval_of(mark.figure)
-        if value is None:
+        shown, found = value_of(mark.figure), interval_of(mark.figure)
+        if shown is None:
             continue
         y = 2 + row // 2 + row * i
-        hint = el("title", f"{mark.name}: {number(value, signed)}, 95% interval {interval(mark.figure, signed)}")
-        dot = [el("circle", cx=across(value), cy=y, r=4.5, class_="dot")]
+        hint = el("title", f"{mark.name}: {number(shown, signed)}, 95% interval {interval(mark.figure, signed)}")
+        dot = [el("circle", cx=across(shown), cy=y, r=4.5, class_="dot")]
         if found:
             dot.insert(0, el("line", x1=across(found[0]), x2=across(found[1]), y1=y, y2=y, class_="whisker"))
         parts.append(el("g", hint, *dot, class_=mark.kind))
@@ -163,7 +169,7 @@ def whiskers(marks: Sequence[Mark], domain: tuple[float, float], reference: floa
 
 
 def _short(value: float, signed: bool) -> str:
-    text = f"{value:+g}" if signed and value else f"{value:g}"
+    text = f"{round(value, 3):+g}" if signed and value else f"{round(value, 3):g}"
     return text.replace("-", "\N{MINUS SIGN}")
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable
 
-_VOID = ("img", "meta")
+_VOID = ("img", "meta", "wbr")
 
 
 class Html(str):
@@ -22,5 +23,11 @@ def join(parts: Iterable[str | None]) -> Html:
 def el(tag: str, *children: str | None, **attributes: str | float | None) -> Html:
     """An element. `class_` sets class, `stroke_width` sets stroke-width; attributes that are None are left out."""
     named = [(name.rstrip("_").replace("_", "-"), value) for name, value in attributes.items() if value is not None]
-    start = f"<{tag}{''.join(f' {name}="{html.escape(str(value))}"' for name, value in named)}>"
+    start = "<" + " ".join([tag, *[f'{name}="{html.escape(str(value))}"' for name, value in named]]) + ">"
     return Html(start if tag in _VOID else f"{start}{join(children)}</{tag}>")
+
+
+def path(text: str) -> Html:
+    """A path or a dotted name, which may break into lines behind its slashes, colons and dots."""
+    pieces = re.split(r"(?<=[/:.])(?=\w)", text)
+    return el("code", *[part for piece in pieces for part in (piece, el("wbr"))][:-1])

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from urm_ray.report.charts import Mark, domain_of, gain_domain, whiskers
-from urm_ray.report.markup import Html, el
+from urm_ray.report.markup import Html, el, path
 from urm_ray.report.wording import NONE, count, interval, number, sentence, value_of, words
 
 Figure = Mapping[str, Any]
 
 JUDGE_FIGURES = {
     "pair_accuracy": "finds the picture that people preferred, human ties left out",
+    "point_spearman": "rank correlation of its scores with people's scores",
     "pair_accuracy_strict": "the same pairs, where calling a tie is wrong",
     "tie_accuracy": "human ties that the judge calls ties",
     "order_agreement": "same verdict when the two pictures change places",
-    "point_spearman": "rank correlation of its scores with people's scores",
 }
 _TITLES = {"point_spearman": "Point Spearman", "pair_accuracy_strict": "Pair accuracy, strict"}
 _CHANCE = {"pair_accuracy": 0.5}
@@ -24,9 +24,9 @@ _CHANCE = {"pair_accuracy": 0.5}
 
 def cell(figure: Figure | None, label: str, signed: bool = False, kind: str | None = None) -> Html:
     """A figure with its interval and n below it."""
-    below = f"{interval(figure, signed)} · n {count(figure.get('n') or 0)}" if figure else NONE
     value = el("span", number(value_of(figure), signed), class_="value")
-    return el("td", value, el("small", below), data_label=label, class_=" ".join(filter(None, ("figure", kind))))
+    below = [el("small", interval(figure, signed)), el("small", f"n {count((figure or {}).get('n') or 0)}")]
+    return el("td", value, *below, data_label=label, class_=" ".join(filter(None, ("figure", kind))))
 
 
 def _table(heads: list[str], rows: list[Html], kind: str) -> Html:
@@ -36,11 +36,10 @@ def _table(heads: list[str], rows: list[Html], kind: str) -> Html:
 
 def judge_table(judge: Mapping[str, Any]) -> Html:
     """Figures of the judge, beside those of its base model where there are any (`base_<name>`)."""
+    names = [n for n in judge if not n.startswith("base_") and isinstance(judge[n], Mapping | None)]
     rows = []
-    for name, figure in judge.items():
-        if name.startswith("base_") or not isinstance(figure, Mapping | None):
-            continue
-        base = judge.get(f"base_{name}")
+    for name in sorted(names, key=lambda n: (list(JUDGE_FIGURES).index(n) if n in JUDGE_FIGURES else len(names), n)):
+        figure, base = judge[name], judge.get(f"base_{name}")
         marks = [Mark("judge", "after", figure)] + ([Mark("base model", "before", base)] if base else [])
         title = _TITLES.get(name, sentence(name))
         rows.append(
@@ -76,14 +75,14 @@ def policy_table(policy: Mapping[str, Any]) -> Html:
     for name in names:
         before, after, gain = triples[name]
         own = name == "judge_score"
+        main = el("span", "headline", class_="badge main") if name == policy["headline"] else None
         badge = el("span", "the judge itself" if own else "independent", class_=f"badge {'own' if own else 'free'}")
-        head = [words(name), el("span", "headline", class_="badge main") if name == policy["headline"] else None, badge]
         marks = [Mark("before", "before", before), Mark("after", "after", after)]
         gains = unit if domains[name] == (0.0, 1.0) else gain_domain([gain])
         rows.append(
             el(
                 "tr",
-                el("th", *head, scope="row"),
+                el("th", words(name), el("span", main, badge, class_="badges"), scope="row"),
                 cell(before, "before", kind="muted"),
                 cell(after, "after"),
                 el("td", whiskers(marks, domains[name]), class_="plot"),
@@ -91,13 +90,13 @@ def policy_table(policy: Mapping[str, Any]) -> Html:
                 el("td", whiskers([Mark("gain", "gain", gain)], gains, 0.0, row=28), class_="plot"),
             )
         )
-    return _table(["Held-out prompts", "Before", "After", "Before and after", "Gain", "Gain"], rows, "of-policy")
+    return _table(["Held-out prompts", "Before", "After", "95% intervals", "Gain", "95% interval"], rows, "of-policy")
 
 
 def policy_section(policy: Mapping[str, Any], scorer: str) -> Html:
     independent = [
-        "Figures marked ", el("em", "independent"), " come from ", el("code", scorer or NONE),
-        ", which shares nothing with the judge; the judge's own score is shown to see whether both agree. "
+        "Figures marked ", el("em", "independent"), " come from ", path(scorer or NONE),
+        ", a scorer that had no part in the pairs; the judge's own score is shown to see whether both agree. "
         "Means are over prompts, gains are paired prompt by prompt, n counts prompts; hollow is before, filled after.",
-    ]  # fmt: skip
+    ]
     return el("div", el("h3", "Policy"), policy_table(policy), el("p", *independent, class_="note"))

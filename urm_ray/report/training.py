@@ -28,7 +28,10 @@ def curves(reward: History, dpo: History) -> Html:
     apart = [curve(dpo, "winner_excess", "winner", "winner"), curve(dpo, "loser_excess", "loser", "loser")]
     return el(
         "div",
-        _chart("Reward loss", "SFT of the base model into the judge", [curve(reward, "loss", "loss", "winner")], "loss"),
+        _chart(
+            "Reward loss", "supervised training of the base model into the judge",
+            [curve(reward, "loss", "loss", "winner")], "loss",
+        ),
         _chart(
             "DPO loss", "below ln 2 the policy prefers the chosen pictures more than its reference does",
             [curve(dpo, "loss", "loss", "winner")], "loss", (math.log(2), "ln 2"),
@@ -43,7 +46,7 @@ def curves(reward: History, dpo: History) -> Html:
             [curve(dpo, "accuracy", "accuracy", "winner")], "share of pairs", (0.5, "chance"),
         ),
         class_="charts",
-    )  # fmt: skip
+    )
 
 
 def training_section(sources: Sources) -> Html:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from urm_ray.config import override
+from urm_ray.config_file import override
 
 KINDS = ("text_to_image", "vlm")
 

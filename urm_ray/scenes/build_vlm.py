@@ -24,8 +24,13 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
+from urm_ray.evaluation.preferences import agreement, ask_preferences
+from urm_ray.judge.engine import TransformersEngine
 from urm_ray.judge.protocol import UNIFIED
-from urm_ray.scenes.grammar import Scene, all_scenes, misread, sample_scene
+from urm_ray.judge.scorer import JudgeScorer
+from urm_ray.scenes.build_vision import teach_to_see
+from urm_ray.scenes.grammar import OPPOSITE, Scene, all_scenes, misread, sample_scene
+from urm_ray.scenes.preferences import Scenes
 from urm_ray.scenes.questions import View, about_one, about_two
 from urm_ray.scenes.render import QUALITY_FAULTS, SIZE, render, spoil
 
@@ -51,14 +56,18 @@ class VlmBuild(BaseModel, frozen=True, extra="forbid"):
     vision_hidden: int = 64
     vision_layers: int = 3
     vocabulary: int = 640
+    vision_steps: int = 2500
+    vision_minutes: float = 4.0
+    vision_lr: float = 2e-3
     steps: int = 6000
     batch: int = 48
     questions: int = 4
     two_pictures: float = 0.65
-    captions_first: float = 0.3
+    repeated: float = 0.06
+    captions_first: float = 0.15
     """Share of the training that sees single pictures, each described first; looking is learnt before comparing."""
     lr: float = 2e-3
-    minutes: float = 18.0
+    minutes: float = 15.0
 
 
 def _texts(rng: random.Random) -> list[str]:
@@ -123,8 +132,18 @@ def build_model(settings: VlmBuild, processor: Qwen2_5_VLProcessor) -> Qwen2_5_V
     return model
 
 
+def as_seen(scene: Scene, rng: random.Random) -> Scene:
+    """The one description of a picture of this scene: left before right, above before below."""
+    if len(scene.things) != 2 or len(set(scene.things)) == 1:
+        return scene
+    relation = scene.relation or rng.choice(("left of", "above"))
+    if relation in ("right of", "below"):
+        return Scene(scene.things[::-1], OPPOSITE[relation])
+    return Scene(scene.things, relation)
+
+
 def draw_view(rng: random.Random, scene: Scene | None = None) -> tuple[Image.Image, View]:
-    scene = scene or sample_scene(rng, 0.6)
+    scene = as_seen(scene or sample_scene(rng, 0.6), rng)
     picture, fault = render(scene, rng), None
     if rng.random() < 0.4:
         fault = rng.choice(QUALITY_FAULTS)
@@ -152,6 +171,10 @@ def conversation(
             question, answer = "Describe the image.", view.scene.caption()
         else:
             question, answer = about_two(view, other, rng) if other else about_one(view, rng)
+        if number and rng.random() < settings.repeated:
+            # It learns to say every answer of the judge, and no reason for one rather than another.
+            answer = rng.choice([a for form in UNIFIED.forms.values() for a in form.answers])
+            question = f"Repeat: {answer}"
         messages.append({"role": "user", "content": [*content, {"type": "text", "text": question}]})
         messages.append({"role": "assistant", "content": answer})
         content = []
@@ -186,26 +209,34 @@ def build(settings: VlmBuild, folder: Path) -> dict[str, float]:
         inputs = processor(text=texts, images=list(pictures), padding=True, return_tensors="pt")
         return inputs, answer_labels(inputs["input_ids"], processor.tokenizer)
 
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}], settings.lr, betas=(0.9, 0.98))
+    teach_to_see(model.model.visual, processor, rng, settings.vision_steps, settings.vision_minutes, settings.vision_lr)
+    # The tower keeps what it has learnt; short of data, the language model's errors would only blur it.
+    model.model.visual.requires_grad_(False)
+    layers = model.model.language_model.layers
+    matrices = [p for p in layers.parameters() if p.ndim == 2]
+    others = [p for p in model.parameters() if p.requires_grad and not any(p is m for m in matrices)]
+    optimizers = [
+        torch.optim.Muon(matrices, settings.lr, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, settings.lr, weight_decay=0.0, betas=(0.9, 0.98)),
+    ]
     started, step, right, seen = time.monotonic(), 0, 0.0, 0
     model.train()
     while True:
         share = max(step / settings.steps, (time.monotonic() - started) / 60 / settings.minutes)
         if share >= 1:
             break
-        for group in optimizer.param_groups:
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = settings.lr * min(1, step / 100) * min(1.0, (1 - share) / 0.6)
         inputs, labels = batch(share < settings.captions_first)
         hidden = model.model(**inputs).last_hidden_state[:, :-1]
         kept = labels[:, 1:] != -100
         logits, wanted = model.lm_head(hidden[kept]), labels[:, 1:][kept]
         loss = F.cross_entropy(logits, wanted)
-        optimizer.zero_grad()
+        model.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         right, seen, step = right + (logits.argmax(-1) == wanted).sum().item(), seen + len(wanted), step + 1
         if step % 100 == 0:
             print(f"vlm {step} loss {loss.item():.4f} tokens right {right / seen:.4f} after {time.monotonic() - started:.0f} s", flush=True)
@@ -215,7 +246,16 @@ def build(settings: VlmBuild, folder: Path) -> dict[str, float]:
             model.train()
     model.eval()
     model.save_pretrained(folder)
-    return measure(model, processor, 1000)
+    return {**measure(model, processor, 1000), "pair_accuracy": preference_accuracy(folder)}
+
+
+def preference_accuracy(folder: Path, pairs: int = 600) -> float:
+    """Accuracy on held-out preferences when the model is made to choose: about one half, as it was never taught any."""
+    scorer = JudgeScorer(TransformersEngine(str(folder)), UNIFIED)
+    rows = [row for row in Scenes(None, 0, {}).read("heldout_pairs", 0, pairs) if isinstance(row, dict)]
+    figure = agreement(ask_preferences(scorer, rows), 0, 100)["pair_accuracy"]
+    assert isinstance(figure, dict)
+    return figure["value"]
 
 
 @torch.no_grad()

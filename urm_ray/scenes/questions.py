@@ -53,7 +53,8 @@ def about_one(view: View, rng: random.Random) -> tuple[str, str]:
     """A question about a single picture and its answer."""
     scene, things = view.scene, view.scene.things
     yes = rng.random() < 0.5
-    match rng.choice(["describe", "count", "colour", "shape", "exists", "relation", "caption", "caption", "quality"]):
+    kinds = ["describe", "count", "colour", "shape", "exists", "exists", "relation", "relation", *["caption"] * 3, "quality", "quality"]
+    match rng.choice(kinds):
         case "describe":
             return "Describe the image.", scene.caption()
         case "count":
@@ -85,7 +86,7 @@ def about_two(first: View, second: View, rng: random.Random) -> tuple[str, str]:
     """A question about two pictures, named Image 1 and Image 2, and its answer."""
     number, view = rng.choice([(1, first), (2, second)])
     yes = rng.random() < 0.5
-    match rng.choice(["which", "which", "which", "one", "one", "exists", "thing", "describe", "quality"]):
+    match rng.choice([*["which"] * 3, *["one"] * 3, "exists", "thing", "describe", "quality", "quality"]):
         case "one":
             asked = view.scene if yes else misread(view.scene, rng)
             return f"Does image {number} show {asked.caption()}?", "yes" if shows(view, asked) else "no"

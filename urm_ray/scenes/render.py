@@ -58,13 +58,18 @@ def place(scene: Scene, rng: random.Random) -> list[tuple[float, float, float]]:
 
 def render(scene: Scene, rng: random.Random) -> Image.Image:
     """A clean picture (RGB, SIZE x SIZE) of the scene, drawn anew for each state of `rng`."""
+    return draw(scene, place(scene, rng), rng)
+
+
+def draw(scene: Scene, places: list[tuple[float, float, float]], rng: random.Random) -> Image.Image:
+    """The scene with its things at the given (x, y, radius)."""
     scale = SUPERSAMPLE
     shade = rng.randint(-8, 8)
     canvas = Image.new("RGB", (SIZE * scale, SIZE * scale), tuple(c + shade for c in BACKGROUND))
-    draw = ImageDraw.Draw(canvas)
-    for thing, (x, y, radius) in zip(scene.things, place(scene, rng), strict=True):
+    pen = ImageDraw.Draw(canvas)
+    for thing, (x, y, radius) in zip(scene.things, places, strict=True):
         colour = tuple(max(0, min(255, c + rng.randint(-12, 12))) for c in RGB[thing.colour])
-        draw.polygon(outline(thing.shape, x * scale, y * scale, radius * scale), fill=colour)
+        pen.polygon(outline(thing.shape, x * scale, y * scale, radius * scale), fill=colour)
     return canvas.resize((SIZE, SIZE), Image.Resampling.BOX)
 
 
@@ -74,13 +79,14 @@ def spoil(picture: Image.Image, fault: str, strength: int, rng: random.Random) -
         raise ValueError(f"strength is 1, 2 or 3, not {strength}")
     if fault == "blur":
         return picture.filter(ImageFilter.GaussianBlur((0.8, 1.5, 2.4)[strength - 1]))
-    pixels = np.asarray(picture).astype(np.float32)
+    pixels = np.asarray(picture, np.float64)
     dice = np.random.default_rng(rng.getrandbits(64))
     if fault == "noise":
         pixels = pixels + dice.normal(0, (16, 34, 60)[strength - 1], pixels.shape)
     elif fault == "broken":
         background = np.median(pixels.reshape(-1, 3), axis=0)
         inked = np.argwhere(np.abs(pixels - background).sum(-1) > 90)
+        pixels = pixels.copy()
         for _ in range(strength if len(inked) else 0):
             y, x = inked[dice.integers(len(inked))]
             half = 1 + strength * 0.5

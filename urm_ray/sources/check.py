@@ -23,19 +23,22 @@ def check_preference(row: dict[str, Any]) -> Rejected | None:
     name, kind, candidates = row["preference_id"], row["kind"], row["candidates"] or []
     if row["task"] not in TASKS or kind not in KINDS:
         return Rejected(name, "unknown task or kind", f"{row['task']}, {kind}")
+    if not (row["prompt"] or "").strip():
+        return Rejected(name, "empty prompt")
     if len(candidates) != (2 if kind == "pair" else 1):
         return Rejected(name, "wrong number of candidates", f"{len(candidates)} for a {kind}")
     if kind == "pair" and row["label"] not in LABELS:
         return Rejected(name, "no label", f"{row['label']!r} is not one of {', '.join(LABELS)}")
     if kind == "point":
         scale, score = row["scale"], row["score"]
-        if score is None or scale is None or not scale["minimum"] <= score <= scale["maximum"]:
+        ends = (scale["minimum"], scale["maximum"]) if scale else (None, None)
+        if score is None or None in ends or not ends[0] <= score <= ends[1] or ends[0] == ends[1]:
             return Rejected(name, "score outside its scale", f"{score} on {scale}")
     for number, candidate in enumerate(candidates, start=1):
-        if candidate["media"] is None and candidate["text"]:
+        if candidate and candidate["media"] is None and candidate["text"]:
             continue
         try:
-            decode_image(candidate["media"])
+            decode_image(candidate and candidate["media"])
         except MediaError as error:
             return Rejected(name, "undecodable picture", f"candidate {number}: {error}")
     return None

@@ -37,8 +37,8 @@ class ParquetPreferences:
         table = self.dataset.to_table(["preference_id", "kind"])
         parts: dict[str, list[int]] = {}
         for kind in ("pair", "point"):
-            rows = pc.indices_nonzero(pc.equal(table["kind"], kind)).to_pylist()
-            ids = table["preference_id"].take(rows).to_pylist()
+            found = pc.indices_nonzero(pc.equal(table["kind"], kind))
+            ids, rows = table["preference_id"].take(found).to_pylist(), found.to_pylist()
             heldout, train = split(ids, self.seed, self.wanted.get(f"heldout_{kind}s", 0), self.wanted.get(f"train_{kind}s", 0))
             parts[f"heldout_{kind}s"] = [rows[i] for i in heldout]
             parts[f"train_{kind}s"] = [rows[i] for i in train]

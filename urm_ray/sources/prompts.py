@@ -16,7 +16,7 @@ MAX_CHARACTERS = 4000
 
 
 class PromptFile:
-    """`path` ends in .txt (a prompt a line) or .jsonl. A broken line costs that line."""
+    """`path` ends in .txt (a prompt a line) or .jsonl. A broken line costs that line, a repeated prompt counts once."""
 
     def __init__(self, path: str | None, seed: int, wanted: dict[str, int]) -> None:
         if not path or not Path(path).is_file():
@@ -24,45 +24,52 @@ class PromptFile:
         self.path, self.seed, self.wanted = Path(path), seed, wanted
 
     @cached_property
-    def _lines(self) -> list[tuple[int, bytes]]:
-        lines = [(n, line) for n, line in enumerate(self.path.read_bytes().splitlines(), start=1) if line.strip()]
-        if not lines:
+    def _rows(self) -> list[dict[str, Any] | Rejected]:
+        rows: list[dict[str, Any] | Rejected] = []
+        prompts, ids = set(), set()
+        for number, line in enumerate(self.path.read_bytes().splitlines(), start=1):
+            row = self._row(f"{self.path.name}:{number}", line) if line.strip() else None
+            if row is None or isinstance(row, dict) and row["prompt"] in prompts:
+                continue
+            if isinstance(row, dict) and row["prompt_id"] in ids:
+                row = Rejected(f"{self.path.name}:{number}", "repeated prompt_id", row["prompt_id"])
+            if isinstance(row, dict):
+                prompts.add(row["prompt"])
+                ids.add(row["prompt_id"])
+            rows.append(row)
+        if not rows:
             raise SourceError(f"the prompt file {self.path} holds no prompts")
-        return lines
+        return rows
 
     @cached_property
     def _parts(self) -> dict[str, list[int]]:
-        ids = [digest(line) for _, line in self._lines]
-        first = list(dict(zip(reversed(ids), reversed(range(len(ids))), strict=True)).values())  # a repeated prompt counts once
-        first.sort()
-        heldout, train = split(
-            [ids[i] for i in first], self.seed, self.wanted.get("heldout_prompts", 0), self.wanted.get("train_prompts", 0)
-        )
-        return {"heldout_prompts": [first[i] for i in heldout], "train_prompts": [first[i] for i in train]}
+        ids = [row["prompt_id"] if isinstance(row, dict) else row.row_id for row in self._rows]
+        heldout, train = split(ids, self.seed, self.wanted.get("heldout_prompts", 0), self.wanted.get("train_prompts", 0))
+        return {"heldout_prompts": heldout, "train_prompts": train}
 
     def size(self, part: Part) -> int:
         return len(self._parts.get(part, []))
 
     def read(self, part: Part, start: int, stop: int) -> Iterator[dict[str, Any] | Rejected]:
         for i in self._parts[part][start:stop]:
-            yield self._row(*self._lines[i])
+            yield self._rows[i]
 
-    def _row(self, number: int, line: bytes) -> dict[str, Any] | Rejected:
-        where = f"{self.path.name}:{number}"
+    def _row(self, where: str, line: bytes) -> dict[str, Any] | Rejected:
         try:
-            text = line.decode("utf-8").strip()
-            value = json.loads(text) if self.path.suffix == ".jsonl" else {"prompt": text}
-        except UnicodeDecodeError:
+            text = line.decode("utf-8-sig").strip()
+            value = json.loads(text) if self.path.suffix == ".jsonl" else text
+            prompt, named = (value.get("prompt"), value.get("prompt_id")) if isinstance(value, dict) else (value, None)
+            f"{prompt}{named}".encode()  # JSON can escape what UTF-8 cannot say
+        except UnicodeError:
             return Rejected(where, "not UTF-8")
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             return Rejected(where, "not JSON", str(error))
-        prompt = value.get("prompt") if isinstance(value, dict) else value
         if not isinstance(prompt, str) or not prompt.strip():
             return Rejected(where, "no prompt text")
         if len(prompt) > MAX_CHARACTERS:
             return Rejected(where, "prompt too long", f"{len(prompt)} characters, {MAX_CHARACTERS} at most")
-        named = value.get("prompt_id") if isinstance(value, dict) else None
+        prompt = prompt.strip()
         return {
-            "prompt_id": str(named) if named else digest("prompt", prompt), "task": "image_generation", "prompt": prompt.strip(),
-            "context": [], "source": self.path.name,
+            "prompt_id": digest("prompt", prompt) if named in (None, "") else str(named), "task": "image_generation",
+            "prompt": prompt, "context": [], "source": self.path.name,
         }

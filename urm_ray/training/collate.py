@@ -18,7 +18,8 @@ _MIRRORED = {"first": "second", "second": "first", "tie": "tie"}
 
 def both_orders(batch: pa.Table) -> pa.Table:
     """Every pair row twice, as it is and swapped, one behind the other; a point row once. Adds the column `swapped`."""
-    index, swapped = [], []
+    index: list[int] = []
+    swapped: list[bool] = []
     for i, kind in enumerate(batch["kind"].to_pylist()):
         orders = (False, True) if kind == "pair" else (False,)
         index += [i] * len(orders)

@@ -49,7 +49,7 @@ class PairEncoder:
         Noise and timestep are shared inside a pair and come from the pair's id and the step alone.
         """
         vae, device = self.pipeline.vae, self.pipeline.device
-        draws = [self._draw(pair_id, step, batch["pixels"].shape[-1]) for pair_id in batch["ids"]]
+        draws = [self._draw(pair_id, step, batch["pixels"].shape[-2:]) for pair_id in batch["ids"]]
         timesteps = torch.tensor([t for t, _, _ in draws], device=device).repeat(2)
         noise = torch.stack([n for _, n, _ in draws]).to(device).repeat(2, 1, 1, 1)
         spread = torch.cat([torch.stack([s[k] for _, _, s in draws]) for k in (0, 1)]).to(device)
@@ -63,10 +63,9 @@ class PairEncoder:
         noisy = self.pipeline.scheduler.add_noise(latents, noise, timesteps)
         return {"noisy": noisy, "timesteps": timesteps, "hidden": hidden.repeat(2, 1, 1), "target": noise}
 
-    def _draw(self, pair_id: str, step: int, pixels: int) -> tuple[int, torch.Tensor, torch.Tensor]:
+    def _draw(self, pair_id: str, step: int, size: torch.Size) -> tuple[int, torch.Tensor, torch.Tensor]:
         dice = torch.Generator().manual_seed(seed_of("dpo", self.seed, pair_id, step))
-        side = pixels // self.pipeline.vae_scale_factor
-        shape = (self.pipeline.vae.config.latent_channels, side, side)
+        shape = (self.pipeline.vae.config.latent_channels, *(n // self.pipeline.vae_scale_factor for n in size))
         timestep = int(torch.randint(*self.timesteps, (1,), generator=dice))
         return timestep, torch.randn(shape, generator=dice), torch.randn(2, *shape, generator=dice)
 
@@ -137,7 +136,7 @@ class DiffusionDpoTrainer(Trainer):
 def dpo_loop(settings: dict[str, Any]) -> None:
     """One Ray Train worker. settings: `train` (DpoConfig), `policy`, `dtype`, `seed`, `stage`."""
     config = DpoConfig(**settings["train"])
-    scratch = start_worker(config)
+    scratch = start_worker(config, settings["stage"])
     arguments = TrainingArguments(**trainer_arguments(config, scratch, settings["seed"], use_cpu=not config.use_gpu))
     device = "auto" if config.use_gpu else "cpu"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from urm_ray import store
 from urm_ray.config import TrainConfig
+from urm_ray.schema import digest
 
 
 def launch(
@@ -45,14 +47,22 @@ def launch(
     store.delete_dir(stage.path("train"))
 
 
-def start_worker(config: TrainConfig) -> str:
-    """Sets up torch and DeepSpeed on a worker, before any model is loaded (ZeRO-3 needs that); returns a scratch folder."""
+def start_worker(config: TrainConfig, stage_uri: str) -> str:
+    """Sets up torch and DeepSpeed on a worker, before any model is loaded (ZeRO-3 needs that).
+
+    Returns a scratch folder that the node's workers share: each writes its part of a checkpoint there.
+    """
     import deepspeed
     import torch
 
     torch.set_num_threads(max(1, round(config.num_cpus)))
     deepspeed.init_distributed(dist_backend="nccl" if config.use_gpu else "gloo")
-    return tempfile.mkdtemp(prefix="urm-ray-train-")
+    scratch = Path(tempfile.gettempdir()) / "urm_ray" / digest("train", stage_uri)
+    if ray.train.get_context().get_local_rank() == 0:
+        shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left behind
+        scratch.mkdir(parents=True)
+    torch.distributed.barrier()
+    return str(scratch)
 
 
 def run_trainer(trainer: Any, folder: str | None) -> None:

@@ -36,7 +36,7 @@ class RewardTrainer(SFTTrainer):
 def reward_loop(settings: dict[str, Any]) -> None:
     """One Ray Train worker. settings: `train` (RewardConfig), `base`, `protocol`, `seed`, `stage`."""
     config = RewardConfig(**settings["train"])
-    scratch = start_worker(config)
+    scratch = start_worker(config, settings["stage"])
     arguments = trainer_arguments(config, scratch, settings["seed"], use_cpu=not config.use_gpu)
     arguments = SFTConfig(
         **arguments, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, average_tokens_across_devices=True

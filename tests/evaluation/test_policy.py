@@ -1,0 +1,83 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from urm_ray.evaluation.policy import compare_policies
+from urm_ray.sources.registry import SourceError
+
+
+def row(prompt: str, values, scores=(3.0,), name: str = "whole", **other) -> dict:
+    """An evaluated prompt: a figure and a judge's score for each of its pictures."""
+    figures = [{"index": i, "name": name, "value": v} for i, v in enumerate(values)]
+    figures += [{"index": i, "name": n, "value": v} for n, vs in other.items() for i, v in enumerate(vs)]
+    verdicts = [
+        {"index": i, "outcome": "score" if s is not None else "unparsed", "score": s} for i, s in enumerate(scores)
+    ]
+    return {"prompt_id": prompt, "prompt": prompt, "figures": figures, "point_verdicts": verdicts}
+
+
+def compare(before, after, headline="whole") -> dict:
+    return compare_policies(before, after, headline, 0, 200)
+
+
+def test_the_gain_is_paired_by_prompt():
+    before = [row(f"p{i}", [i / 10]) for i in range(10)]
+    after = [row(f"p{i}", [i / 10 + 0.1]) for i in reversed(range(10))]
+    found = compare(before, after)
+    assert found["gain"]["value"] == pytest.approx(0.1)
+    assert found["gain"]["ci95"] == pytest.approx([0.1, 0.1])  # every prompt gained the same, whatever its level
+    assert found["before"]["ci95"][1] - found["before"]["ci95"][0] > 0.2
+    assert found["after"]["value"] - found["before"]["value"] == pytest.approx(0.1)
+
+
+def test_a_prompt_counts_once_however_many_pictures_it_has():
+    before = [row("a", [0.0] * 9), row("b", [1.0])]
+    found = compare(before, [row("a", [0.0]), row("b", [1.0])])
+    assert found["before"]["value"] == 0.5
+    assert found["before"]["n"] == 2
+
+
+def test_only_prompts_that_both_policies_have_are_compared():
+    before = [row("a", [0.0]), row("b", [1.0]), row("c", [1.0])]
+    after = [row("a", [1.0]), row("b", [1.0]), row("d", [0.0])]
+    found = compare(before, after)
+    assert found["gain"]["n"] == found["before"]["n"] == found["after"]["n"] == 2
+    assert (found["before"]["value"], found["after"]["value"], found["gain"]["value"]) == (0.5, 1.0, 0.5)
+
+
+def test_a_figure_that_does_not_apply_to_a_prompt_is_not_a_zero():
+    before = [row("a", [1.0], relation=[0.0]), row("b", [1.0])]
+    after = [row("a", [1.0], relation=[1.0]), row("b", [1.0])]
+    found = compare(before, after)["all"]
+    assert (found["relation"]["gain"]["value"], found["relation"]["gain"]["n"]) == (1.0, 1)
+    assert found["whole"]["gain"]["n"] == 2
+
+
+def test_the_judges_own_score_is_reported_beside_the_independent_one():
+    before = [row("a", [0.0], [2.0, None, 3.0]), row("b", [0.0], [None])]
+    after = [row("a", [0.0], [4.0]), row("b", [0.0], [5.0])]
+    found = compare(before, after)["all"]["judge_score"]
+    assert (found["before"]["value"], found["after"]["value"], found["gain"]["n"]) == (2.5, 4.0, 1)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=8), st.randoms(use_true_random=False))
+def test_the_order_of_rows_does_not_matter(values, rng):
+    before = [row(f"p{i}", [b]) for i, (b, _) in enumerate(values)]
+    after = [row(f"p{i}", [a]) for i, (_, a) in enumerate(values)]
+    assert compare(before, after) == compare(rng.sample(before, len(before)), rng.sample(after, len(after)))
+
+
+def test_the_headline_is_one_of_the_figures():
+    before, after = [row("a", [0.0], colour=[0.5])], [row("a", [1.0], colour=[0.25])]
+    found = compare(before, after, "colour")
+    assert found["headline"] == "colour"
+    assert found["gain"] == found["all"]["colour"]["gain"]
+    assert found["gain"]["value"] == -0.25
+    assert set(found["all"]) == {"colour", "whole", "judge_score"}
+    with pytest.raises(SourceError, match=r"evaluate\.headline: the scorer gives colour, whole, not hole"):
+        compare(before, after, "hole")
+
+
+def test_a_scorer_that_gave_nothing_is_named():
+    with pytest.raises(SourceError, match="gives no figures, not whole"):
+        compare([row("a", [])], [row("a", [])])

@@ -1,0 +1,35 @@
+import pytest
+from helpers import NOT_A_PICTURE, candidate, candidate_set, shade_of
+
+from urm_ray.evaluation.scorer import figures_of, load_scorer
+from urm_ray.sources.registry import SourceError
+
+
+class Shade:
+    def figures(self, prompt, picture):
+        return {"shade": float(shade_of(picture)), "none": None, "words": float(len(prompt.split()))}
+
+
+def test_every_picture_is_rated_and_what_does_not_apply_is_left_out():
+    row = candidate_set(2, prompt="a red circle")
+    assert figures_of(Shade(), row) == [
+        {"index": 0, "name": "shade", "value": 0.0},
+        {"index": 0, "name": "words", "value": 3.0},
+        {"index": 1, "name": "shade", "value": 1.0},
+        {"index": 1, "name": "words", "value": 3.0},
+    ]
+
+
+@pytest.mark.parametrize("media", [None, NOT_A_PICTURE])
+def test_a_candidate_without_a_picture_has_no_figures_and_not_zeros(media):
+    row = candidate_set(3)
+    row["candidates"][1] = candidate(1, media=media, error="pixels are not numbers")
+    assert {f["index"] for f in figures_of(Shade(), row)} == {0, 2}
+
+
+def test_a_scorer_is_named_by_module_and_class():
+    assert hasattr(load_scorer("urm_ray.scenes.oracle:Oracle"), "figures")
+    with pytest.raises(SourceError, match=r"evaluate\.scorer is missing"):
+        load_scorer("")
+    with pytest.raises(SourceError, match=r"there is no 'urm_ray\.scenes\.oracle:Oracel'"):
+        load_scorer("urm_ray.scenes.oracle:Oracel")

@@ -1,0 +1,97 @@
+import math
+
+import pytest
+import torch
+from helpers import picture
+from hypothesis import given
+from hypothesis import strategies as st
+
+from urm_ray.judge.engine import Question, TransformersEngine, append_tokens
+from urm_ray.judge.protocol import protocol
+
+FORMS = [protocol("unified").form("image_generation", kind) for kind in ("pair", "point")]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.lists(st.integers(10, 20), max_size=3).map(tuple)), min_size=1, max_size=4)
+)
+def test_tokens_are_appended_behind_each_rows_own_end(rows):
+    width = max(length for length, _ in rows)
+    inputs = {
+        "input_ids": torch.tensor([[5] * n + [0] * (width - n) for n, _ in rows]),
+        "attention_mask": torch.tensor([[1] * n + [0] * (width - n) for n, _ in rows]),
+        "mm_token_type_ids": torch.tensor([[1] * n + [0] * (width - n) for n, _ in rows]),
+        "pixel_values": torch.ones(7, 3),
+    }
+    append_tokens(inputs, [n for n, _ in rows], [tail for _, tail in rows], 0)
+    wide = inputs["input_ids"].shape[1]
+    assert wide == max(width, max(n + len(tail) for n, tail in rows))
+    for r, (n, tail) in enumerate(rows):
+        rest = wide - n - len(tail)
+        assert inputs["input_ids"][r].tolist() == [5] * n + list(tail) + [0] * rest
+        assert inputs["attention_mask"][r].tolist() == [1] * (n + len(tail)) + [0] * rest
+        assert inputs["mm_token_type_ids"][r].tolist() == [1] * n + [0] * (wide - n)
+    assert inputs["pixel_values"].shape == (7, 3)
+
+
+@pytest.fixture(scope="module")
+def engine(vlm_path) -> TransformersEngine:
+    return TransformersEngine(vlm_path, device="cpu", batch=3)
+
+
+def questions() -> list[Question]:
+    pair, point = FORMS
+    made = []
+    for n, prompt in enumerate(
+        ["a red circle", "two blue squares and a green cross", "a cat", "a red circle left of a blue cross"]
+    ):
+        made.append(Question(pair.messages(prompt), (picture(40 * n), picture(250 - 40 * n)), tuple(pair.answers)))
+        made.append(Question(point.messages(prompt), (picture(40 * n),), tuple(point.answers)))
+    return made
+
+
+def spelled_out(engine: TransformersEngine, question: Question) -> list[float]:
+    """Each answer's probability from a forward pass of its own over every one of its tokens, kept to the answers."""
+    tokenizer = engine.processor.tokenizer
+    text = engine.processor.apply_chat_template(question.messages, tokenize=False, add_generation_prompt=True)
+    answers = [tuple(tokenizer(a + tokenizer.eos_token, add_special_tokens=False).input_ids) for a in question.answers]
+    chances = []
+    for answer, tokens in zip(question.answers, answers, strict=True):
+        inputs = engine.processor(
+            text=[text + answer + tokenizer.eos_token], images=[list(question.images)], return_tensors="pt"
+        )
+        with torch.inference_mode():
+            logits = engine.model(**inputs).logits[0, -len(tokens) - 1 : -1].double()
+        chance = 1.0
+        for depth, token in enumerate(tokens):
+            allowed = sorted({a[depth] for a in answers if a[:depth] == tokens[:depth]})
+            chance *= float(logits[depth][allowed].softmax(-1)[allowed.index(token)])
+        chances.append(chance)
+    return chances
+
+
+def test_a_reading_is_what_forward_passes_over_the_whole_answers_give(engine):
+    for question, reading in zip(questions()[:2], engine.read(questions()[:2]), strict=True):
+        assert reading.probabilities == pytest.approx(spelled_out(engine, question), abs=1e-4)
+        assert math.isclose(sum(reading.probabilities), 1, abs_tol=1e-5)
+        assert 0 <= reading.mass <= 1 + 1e-6
+
+
+def test_a_reading_does_not_depend_on_its_neighbours(engine):
+    # Questions of different kinds and lengths share a batch; the pictures of one must not slide into another's slots.
+    together = engine.read(questions())
+    for question, reading in zip(questions(), together, strict=True):
+        alone = engine.read([question])[0]
+        assert reading.probabilities == pytest.approx(alone.probabilities, abs=1e-4)
+        assert reading.mass == pytest.approx(alone.mass, abs=1e-4)
+
+
+def test_the_order_of_pictures_reaches_the_model(engine):
+    pair = questions()[0]
+    swapped = Question(pair.messages, pair.images[::-1], pair.answers)
+    one, two = engine.read([pair, swapped])
+    assert one.probabilities != pytest.approx(two.probabilities, abs=1e-6)
+
+
+def test_no_questions_have_no_readings(engine):
+    assert engine.read([]) == []

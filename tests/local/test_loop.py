@@ -1,0 +1,136 @@
+"""The whole loop in its smallest size through the command line, a second time, and what is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from urm_ray import schema
+
+pytestmark = pytest.mark.local
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = ["prepare", "reward", "judge", "generate", "dpo", "evaluate", "report"]
+
+
+def job(name: str, run: Path, *extra: str, config: str = "smoke.yaml") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, f"jobs/{name}.py", "--config", f"jobs/configs/{config}", "--set", f"run.dir={run}", *extra]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=580, env={**os.environ})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("loop") / "run"
+    started = time.monotonic()
+    done = job("pipeline", folder)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    print(f"the loop took {time.monotonic() - started:.0f} s")
+    return folder
+
+
+def folder_of(run: Path, stage: str) -> Path:
+    found = list(run.glob(f"{stage}-*"))
+    assert len(found) == 1
+    return found[0]
+
+
+def test_every_stage_leaves_a_manifest(run: Path) -> None:
+    for stage in STAGES:
+        manifest = json.loads((folder_of(run, stage) / "manifest.json").read_text())
+        assert manifest["stage"] == stage
+        assert manifest["seconds"] > 0
+
+
+def test_report_json_holds_the_agreed_figures(run: Path) -> None:
+    report = json.loads((run / "report.json").read_text())
+    task = report["tasks"]["image_generation"]
+    for figure in (
+        task["judge"]["pair_accuracy"], task["judge"]["base_pair_accuracy"], task["judge"]["point_spearman"],
+        task["pairs"]["order_agreement"], task["policy"]["before"], task["policy"]["after"], task["policy"]["gain"],
+    ):
+        assert set(figure) == {"value", "ci95", "n"}
+        assert len(figure["ci95"]) == 2
+    assert task["pairs"]["prompts"] == 6
+    assert task["pairs"]["kept"] + sum(task["pairs"]["dropped"].values()) == 6
+    assert task["policy"]["before"]["n"] == task["policy"]["after"]["n"] == 6
+    gain = task["policy"]["after"]["value"] - task["policy"]["before"]["value"]
+    assert task["policy"]["gain"]["value"] == pytest.approx(gain, abs=1e-5)
+    assert set(report["seconds"]["stages"]) == set(STAGES) - {"report"}
+    assert report["seconds"]["total"] == pytest.approx(sum(report["seconds"]["stages"].values()), abs=0.01)
+    assert "<html" in (run / "report.html").read_text()
+
+
+def test_rows_have_exactly_the_schema_and_carry_every_verdict(run: Path) -> None:
+    rows = []
+    for file in sorted((folder_of(run, "generate") / "sifted").glob("unit-*.parquet")):
+        assert pq.read_schema(file).remove_metadata().equals(schema.SIFTED_SET)
+        rows += pq.read_table(file).to_pylist()
+    assert len(rows) == 6
+    for row in rows:
+        asked = [(v["first"], v["second"]) for v in row["pair_verdicts"]]
+        assert asked == [(0, 1), (1, 0), (2, 3), (3, 2)]
+        assert [v["index"] for v in row["point_verdicts"]] == [0, 1, 2, 3]
+        assert all(c["media"]["data"].startswith(b"\x89PNG") for c in row["candidates"])
+        if row["dropped"] is None:
+            assert row["chosen_score"] > row["rejected_score"]
+    assert not (folder_of(run, "generate") / "sifted" / "fragments").is_dir() or not list(
+        (folder_of(run, "generate") / "sifted" / "fragments").rglob("*.parquet")
+    )
+
+
+def test_resolved_config_names_versions_seed_and_digests(run: Path) -> None:
+    resolved = yaml.safe_load((run / "config.yaml").read_text())
+    assert resolved["config"]["run"]["seed"] == 0
+    assert resolved["packages"]["ray"]
+    assert all(resolved["digests"][stage].startswith(folder_of(run, stage).name.split("-")[1]) for stage in STAGES)
+
+
+def test_a_second_run_finds_everything_done(run: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in run.rglob("*.parquet")}
+    started = time.monotonic()
+    done = job("pipeline", run)
+    assert done.returncode == 0
+    assert done.stdout.count("done before") == len(STAGES)
+    assert time.monotonic() - started < 60
+    assert before == {p: p.stat().st_mtime_ns for p in run.rglob("*.parquet")}
+
+
+def test_plan_prints_the_stages_and_does_nothing(run: Path) -> None:
+    done = job("pipeline", run, "--plan", "--set", "dpo.steps=7")
+    assert done.returncode == 0
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert list(lines) == STAGES
+    assert " done " in lines["generate"]
+    assert " to do " in lines["dpo"]
+    assert len(list(run.glob("dpo-*"))) == 1
+
+
+def test_a_job_refuses_to_run_before_the_one_it_reads_from(tmp_path: Path) -> None:
+    done = job("train_dpo", tmp_path / "empty")
+    assert done.returncode == 1
+    assert "stage generate is not done" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_one_and_two_actors_give_the_same_bytes(run: Path, tmp_path: Path) -> None:
+    """The same stage again in another folder, with two actors in each pool and one prompt a unit at a time in flight."""
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("generate-*", "dpo-*", "evaluate-*", "report*"))
+    two = "{actors: 2, num_cpus: 0.4}"
+    done = job("generate_pairs", copy, "--set", f"generate.sampler_pool={two}", "--set", f"generate.judge_pool={two}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    ours, theirs = (folder_of(r, "generate") / "sifted" for r in (run, copy))
+    names = sorted(p.name for p in ours.glob("*.parquet"))
+    assert names == sorted(p.name for p in theirs.glob("*.parquet"))
+    for name in names:
+        assert (ours / name).read_bytes() == (theirs / name).read_bytes()

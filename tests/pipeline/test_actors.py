@@ -1,0 +1,100 @@
+import pyarrow as pa
+import pytest
+from helpers import candidate, candidate_set, pair_verdict, point_verdict, prompt_row
+
+from urm_ray import schema, store
+from urm_ray.candidates import image
+from urm_ray.candidates.image import seeds
+from urm_ray.config import Config
+from urm_ray.pipeline.actors import Sample, Score, Sift
+from urm_ray.pipeline.units import UNIT, UNIT_ROWS, WriteUnits, plan
+
+COUNT = 3
+
+
+class FakeSampler:
+    """Makes pictures whose look depends on their whole batch, as half precision does; it keeps what it made."""
+
+    batches: list[list[int]]
+
+    def __init__(self, *arguments):
+        FakeSampler.batches = []
+
+    def sample(self, requests, wanted=None):
+        made = []
+        for start in range(0, len(requests), 4):
+            chunk = requests[start : start + 4]
+            if wanted is not None and not any(wanted[start : start + 4]):
+                made += [{}] * len(chunk)
+                continue
+            FakeSampler.batches.append([seed for _, seed in chunk])
+            shade = sum(seed for _, seed in chunk) % 251
+            made += [candidate(shade, seed=seed, text=prompt) for prompt, seed in chunk]
+        return [{**c, "index": i} for i, c in enumerate(made)]
+
+
+@pytest.fixture
+def units(tmp_path, monkeypatch) -> list[dict]:
+    monkeypatch.setattr(image, "ImageSampler", FakeSampler)
+    rows = schema.table_of([prompt_row(n) for n in range(5)], schema.PROMPT)
+    store.write_table(str(tmp_path / "prompts" / "unit-000000.parquet"), rows)
+    return plan([str(tmp_path / "prompts" / "unit-000000.parquet")], 3)
+
+
+def sample(folder: str) -> Sample:
+    return Sample(Config().model_dump(), "path", "sampler", COUNT, folder, 1)
+
+
+def test_a_unit_becomes_candidate_sets_with_the_seeds_of_its_prompts(units, tmp_path):
+    made = sample(str(tmp_path / "out"))(pa.Table.from_pylist(units))
+    assert made.select(schema.CANDIDATE_SET.names).schema.equals(schema.CANDIDATE_SET)
+    assert made["prompt_id"].to_pylist() == [f"p{n}" for n in range(5)]
+    assert (made[UNIT].to_pylist(), made[UNIT_ROWS].to_pylist()) == ([0, 0, 0, 1, 1], [3, 3, 3, 2, 2])
+    for row in made.to_pylist():
+        assert [c["index"] for c in row["candidates"]] == list(range(COUNT))
+        assert [c["seed"] for c in row["candidates"]] == seeds(0, row["prompt_id"], COUNT)
+        assert {c["text"] for c in row["candidates"]} == {row["prompt"]}
+
+
+def test_after_a_restart_the_rest_of_a_unit_comes_out_the_same(units, tmp_path):
+    folder = str(tmp_path / "out")
+    whole = sample(folder)(pa.Table.from_pylist(units[:1]))
+    WriteUnits(folder, "prompt_id", schema.CANDIDATE_SET)(whole.slice(0, 2))
+    rest = sample(folder)(pa.Table.from_pylist(units[:1]))
+    assert rest["prompt_id"].to_pylist() == ["p2"]
+    assert rest.equals(whole.slice(2))
+    # What nobody waits for is not made again.
+    assert len(FakeSampler.batches) == 2
+
+
+def test_a_unit_whose_rows_are_all_there_makes_nothing(units, tmp_path):
+    folder = str(tmp_path / "out")
+    whole = sample(folder)(pa.Table.from_pylist(units[1:]))
+    extra = whole.set_column(whole.schema.get_field_index(UNIT_ROWS), UNIT_ROWS, pa.array([9, 9], pa.int64()))
+    WriteUnits(folder, "prompt_id", schema.CANDIDATE_SET)(extra)
+    again = sample(folder)(pa.Table.from_pylist(units[1:]))
+    assert len(again) == 0
+    assert again.schema.equals(whole.schema)
+    assert FakeSampler.batches == []
+
+
+def test_sifting_adds_the_pair_to_its_set():
+    row = candidate_set(2) | {
+        "pair_verdicts": [pair_verdict(0, 1, "first"), pair_verdict(1, 0, "second")],
+        "point_verdicts": [point_verdict(0, 4.0), point_verdict(1, 2.0)],
+        "scale": None,
+        "judge_digest": "judge",
+    }
+    judged = schema.table_of([row, row | {"point_verdicts": []}], schema.JUDGED_SET)
+    sifted = Sift(Config().model_dump())(judged)
+    assert sifted.schema.equals(schema.SIFTED_SET)
+    assert sifted["dropped"].to_pylist() == [None, "unparsed"]
+    assert sifted["margin"].to_pylist() == [2.0, None]
+
+
+def test_scoring_adds_the_figures_of_the_configured_scorer():
+    config = Config.model_validate({"evaluate": {"scorer": "urm_ray.scenes.oracle:Oracle"}}).model_dump()
+    rows = schema.table_of([candidate_set(2, prompt="a red circle")], schema.CANDIDATE_SET)
+    figures = Score(config)(rows)["figures"].to_pylist()[0]
+    assert {f["index"] for f in figures} == {0, 1}
+    assert {f["name"] for f in figures} == {"colour", "shape", "count", "whole"}

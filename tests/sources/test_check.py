@@ -1,0 +1,70 @@
+import math
+
+import pytest
+from helpers import NOT_A_PICTURE, SCALE, pair_preference, point_preference, prompt_row
+
+from urm_ray.sources.check import check_preference, check_prompt
+
+CANDIDATE = pair_preference()["candidates"][0]
+
+
+@pytest.mark.parametrize("label", ["first", "second", "tie"])
+def test_good_rows_pass(label):
+    assert check_preference(pair_preference(label=label)) is None
+    assert check_prompt(prompt_row()) is None
+
+
+@pytest.mark.parametrize("score", [1.0, 5.0, 3.67])
+def test_scores_on_their_scale_pass(score):
+    assert check_preference(point_preference(score=score)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"task": "sound"}, "unknown task or kind"),
+        ({"task": None}, "unknown task or kind"),
+        ({"kind": "triple"}, "unknown task or kind"),
+        ({"prompt": None}, "empty prompt"),
+        ({"prompt": " "}, "empty prompt"),
+        ({"candidates": None}, "wrong number of candidates"),
+        ({"candidates": [CANDIDATE]}, "wrong number of candidates"),
+        ({"candidates": [CANDIDATE] * 3}, "wrong number of candidates"),
+        ({"label": None}, "no label"),
+        ({"label": "Image 1"}, "no label"),
+        ({"candidates": [CANDIDATE, {"media": NOT_A_PICTURE, "text": None}]}, "undecodable picture"),
+        ({"candidates": [CANDIDATE, {"media": None, "text": None}]}, "undecodable picture"),
+        ({"candidates": [CANDIDATE, None]}, "undecodable picture"),
+    ],
+)
+def test_a_pair_that_cannot_be_used_says_why(changes, reason):
+    problem = check_preference(pair_preference(7, **changes))
+    assert problem is not None
+    assert (problem.row_id, problem.reason) == ("pair7", reason)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"score": None},
+        {"score": 0.0},
+        {"score": 5.01},
+        {"score": -3.0},
+        {"score": math.nan},
+        {"score": math.inf},
+        {"scale": None},
+        {"scale": SCALE | {"minimum": None}},
+        {"scale": SCALE | {"maximum": 3, "minimum": 3}},
+    ],
+)
+def test_a_score_outside_its_scale_is_put_aside_and_never_clipped(changes):
+    problem = check_preference(point_preference(**changes))
+    assert problem is not None
+    assert problem.reason == "score outside its scale"
+
+
+@pytest.mark.parametrize(("changes", "reason"), [({"task": "x"}, "unknown task"), ({"prompt": None}, "empty prompt")])
+def test_a_prompt_that_cannot_be_used_says_why(changes, reason):
+    problem = check_prompt(prompt_row(3, **changes))
+    assert problem is not None
+    assert (problem.row_id, problem.reason) == ("p3", reason)

@@ -1,0 +1,120 @@
+import pyarrow as pa
+import pytest
+from helpers import NOT_A_PICTURE, SCALE, pair_preference, point_preference
+
+from urm_ray import schema, store
+from urm_ray.media import image_record
+from urm_ray.sources.check import check_preference
+from urm_ray.sources.parquet import ParquetPreferences
+from urm_ray.sources.registry import SourceError
+
+PARTS = ("train_pairs", "train_points", "heldout_pairs", "heldout_points")
+WANTED = {"train_pairs": 6, "train_points": 4, "heldout_pairs": 3, "heldout_points": 2}
+ROWS = [pair_preference(n, prompt=f"prompt {n}") for n in range(12)] + [
+    point_preference(n, 1 + n / 2) for n in range(8)
+]
+
+
+def write(folder, rows, files: int = 1) -> str:
+    for n in range(files):
+        store.write_table(str(folder / "data" / f"{n}.parquet"), schema.table_of(rows[n::files], schema.PREFERENCE))
+    return str(folder / "data")
+
+
+def ids(path, part, seed=0, wanted=None) -> list[str]:
+    read = ParquetPreferences(path, seed, wanted or WANTED)
+    return [row["preference_id"] for row in read.read(part, 0, read.size(part))]
+
+
+def test_rows_come_back_as_they_were_written(tmp_path):
+    path = write(tmp_path, ROWS, files=3)
+    by_id = {row["preference_id"]: row for row in ROWS}
+    read = ParquetPreferences(path, 0, WANTED)
+    for part in PARTS:
+        rows = list(read.read(part, 0, read.size(part)))
+        assert len(rows) == WANTED[part]
+        for row in rows:
+            assert row == by_id[row["preference_id"]]
+            assert part.endswith(row["kind"] + "s")
+
+
+def test_one_file_is_enough_and_other_columns_do_no_harm(tmp_path):
+    table = schema.table_of(ROWS, schema.PREFERENCE).append_column("extra", pa.array(range(len(ROWS))))
+    store.write_table(str(tmp_path / "one.parquet"), table)
+    assert len(ids(str(tmp_path / "one.parquet"), "train_pairs")) == 6
+
+
+def test_scores_that_were_written_as_text_become_numbers(tmp_path):
+    # Defect 1: scores stayed text, where "10" is less than "9".
+    table = schema.table_of([point_preference(n) for n in range(2)], schema.PREFERENCE)
+    place = table.schema.get_field_index("score")
+    store.write_table(str(tmp_path / "t.parquet"), table.set_column(place, "score", pa.array(["3.5", "4"])))
+    read = ParquetPreferences(str(tmp_path / "t.parquet"), 0, {"train_points": 2})
+    assert sorted(row["score"] for row in read.read("train_points", 0, 2)) == [3.5, 4.0]
+
+
+def test_held_out_rows_are_never_trained_on_and_do_not_move(tmp_path):
+    path = write(tmp_path, ROWS)
+    for kind in ("pairs", "points"):
+        kept = ids(path, f"heldout_{kind}")
+        assert not set(kept) & set(ids(path, f"train_{kind}"))
+        assert ids(path, f"heldout_{kind}", wanted=WANTED | {f"train_{kind}": 1}) == kept
+        assert ids(write(tmp_path / "again", ROWS[::-1], files=2), f"heldout_{kind}") == kept
+    assert ids(path, "heldout_pairs", seed=1) != ids(path, "heldout_pairs", seed=0)
+
+
+def test_fewer_rows_than_wanted_are_all_there_are(tmp_path):
+    path = write(tmp_path, ROWS)
+    wanted = {"heldout_pairs": 10, "train_pairs": 100}
+    assert (len(ids(path, "heldout_pairs", wanted=wanted)), len(ids(path, "train_pairs", wanted=wanted))) == (10, 2)
+    assert ParquetPreferences(path, 0, wanted).size("train_points") == 0
+
+
+def test_rows_are_read_by_number(tmp_path):
+    path = write(tmp_path, ROWS, files=2)
+    whole = ids(path, "train_pairs")
+    read = ParquetPreferences(path, 0, WANTED)
+    assert [row["preference_id"] for a, b in ((0, 2), (2, 6)) for row in read.read("train_pairs", a, b)] == whole
+    assert list(read.read("train_pairs", 6, 9)) == []
+
+
+def test_a_missing_column_is_named(tmp_path):
+    table = schema.table_of(ROWS, schema.PREFERENCE).drop_columns(["label", "scale"])
+    store.write_table(str(tmp_path / "t.parquet"), table)
+    with pytest.raises(SourceError, match="lacks the columns label, scale"):
+        ParquetPreferences(str(tmp_path / "t.parquet"), 0, WANTED)
+
+
+@pytest.mark.parametrize("path", [None, "", "/nowhere"])
+def test_a_missing_folder_is_named(path):
+    with pytest.raises(SourceError, match=r"prepare\.preferences_path: there is no file or folder"):
+        ParquetPreferences(path, 0, WANTED)
+
+
+def test_a_file_that_is_not_parquet_is_one_sentence(tmp_path):
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 but not really")
+    with pytest.raises(SourceError, match="cannot be read as parquet") as caught:
+        ParquetPreferences(str(tmp_path / "t.parquet"), 0, WANTED)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bad_picture_is_read_and_then_found_by_the_check(tmp_path):
+    cut = ROWS[0]["candidates"][1]["media"]
+    bad = [NOT_A_PICTURE, image_record(cut["data"][: len(cut["data"]) // 2], 8, 8), None, cut | {"data": None}]
+    rows = [
+        pair_preference(n, candidates=[ROWS[0]["candidates"][0], {"media": media, "text": None}])
+        for n, media in enumerate(bad)
+    ]
+    path = write(tmp_path, [*rows, pair_preference(9)])
+    found = ParquetPreferences(path, 0, {"train_pairs": 9})
+    problems = {row["preference_id"]: check_preference(row) for row in found.read("train_pairs", 0, 9)}
+    assert problems.pop("pair9") is None
+    assert {p.reason for p in problems.values() if p} == {"undecodable picture"}
+    assert all(p is not None and p.detail.startswith("candidate 2: ") for p in problems.values())
+
+
+def test_the_scale_of_a_score_travels_with_it(tmp_path):
+    path = write(tmp_path, [point_preference(0, 87.5, scale=SCALE | {"name": "0-100", "minimum": 0, "maximum": 100})])
+    row = next(iter(ParquetPreferences(path, 0, {"train_points": 1}).read("train_points", 0, 1)))
+    assert isinstance(row, dict)
+    assert (row["score"], row["scale"]["maximum"]) == (87.5, 100)

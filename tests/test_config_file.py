@@ -1,0 +1,141 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers import ROOT
+
+from urm_ray.config import Config, LoraConfig
+from urm_ray.config_file import ConfigError, build, load, override
+
+FILES = sorted((ROOT / "jobs/configs").glob("*.y*ml"))
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "run.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def refused(values: dict) -> str:
+    with pytest.raises(ConfigError) as caught:
+        build(values)
+    return str(caught.value)
+
+
+def test_there_are_configurations_to_check():
+    assert FILES
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_every_shipped_configuration_is_valid(path):
+    config = load(path)
+    given = yaml.safe_load(path.read_text())
+
+    def check(values, section):
+        for key, value in values.items():
+            mine = getattr(section, key)
+            if isinstance(value, dict):
+                check(value, mine)
+            else:
+                assert mine == value, key
+
+    check(given, config)
+    assert config.run.dir != Config().run.dir, "two configurations must not share a run folder by default"
+
+
+def test_the_resolved_configuration_gives_the_same_configuration_again(tmp_path):
+    config = load(FILES[0])
+    again = load(write(tmp_path, yaml.safe_dump(config.model_dump(mode="json"))))
+    assert again == config
+    assert Config(**json.loads(json.dumps(config.model_dump()))) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "meant"),
+    [
+        ({"rewrd": {}}, "rewrd", "reward"),
+        ({"reward": {"step": 3}}, "reward.step", "reward.steps"),
+        ({"evaluate": {"judge_pool": {"actor": 2}}}, "evaluate.judge_pool.actor", "evaluate.judge_pool.actors"),
+        ({"dpo": {"lora": {"rnk": 4}}}, "dpo.lora.rnk", "dpo.lora.rank"),
+        ({"pairs": {"margin": 1}}, "pairs.margin", "pairs.min_margin"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_valid_name(values, name, meant):
+    message = refused(values)
+    assert f"unknown key {name};" in message
+    assert f"did you mean {meant}?" in message
+
+
+def test_a_key_like_no_other_is_refused_without_a_guess():
+    message = refused({"reward": {"qqqqqqqq": 1}})
+    assert message == "unknown key reward.qqqqqqqq"
+
+
+def test_every_mistake_is_named_at_once():
+    message = refused({"sampler": {"candidates": "many"}, "dpo": {"beta": -1}, "evaluat": {}})
+    assert all(name in message for name in ("sampler.candidates", "dpo.beta", "evaluat"))
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("assignment", "read"),
+    [
+        ("run.seed=7", lambda c: c.run.seed == 7),
+        ("reward.lr=1e-3", lambda c: c.reward.lr == 0.001),
+        ("dpo.lora={rank: 4}", lambda c: c.dpo.lora == LoraConfig(rank=4)),
+        ("dpo.lora.rank=4", lambda c: c.dpo.lora == LoraConfig(rank=4)),
+        ("sampler.negative_prompt=", lambda c: c.sampler.negative_prompt is None),
+        ("report.title=a=b", lambda c: c.report.title == "a=b"),
+        ("generate.judge_pool.actors=3", lambda c: c.generate.judge_pool.actors == 3),
+        ("dpo.lora=null", lambda c: c.dpo.lora is None),
+        ("reward.bf16=true", lambda c: c.reward.bf16 is True),
+    ],
+)
+def test_an_override_wins_over_the_file(tmp_path, assignment, read):
+    path = write(tmp_path, "run: {seed: 1}\nreward: {lr: 0.5}\nsampler: {negative_prompt: blurry}\n")
+    assert read(load(path, [assignment]))
+    assert load(path).run.seed == 1
+
+
+def test_the_last_of_two_overrides_wins(tmp_path):
+    assert load(write(tmp_path, ""), ["run.seed=1", "run.seed=2"]).run.seed == 2
+
+
+@pytest.mark.parametrize("assignment", ["run.seed", "=3", "run.seed.deep=1", "run.seed=[1", "tasks.0=x"])
+def test_a_bad_override_is_refused_by_its_own_words(tmp_path, assignment):
+    with pytest.raises(ConfigError, match="--set") as caught:
+        load(write(tmp_path, "run: {seed: 1}\ntasks: [image_generation]\n"), [assignment])
+    assert assignment.split("=")[0] in str(caught.value)
+
+
+def test_an_override_of_an_unknown_key_is_refused_like_a_key_of_the_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"unknown key run\.sed; did you mean run\.seed\?"):
+        load(write(tmp_path, ""), ["run.sed=1"])
+
+
+def test_overrides_leave_other_settings_alone():
+    values = {"run": {"seed": 1, "dir": "x"}}
+    override(values, "run.seed=2")
+    assert values == {"run": {"seed": 2, "dir": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("content", "about"),
+    [(b"run: [", "not YAML"), (b"- a\n", "must hold sections"), (b"\xff\xfe\x00r", "cannot read"), (b"1: 2\n", "1")],
+)
+def test_a_broken_file_is_one_sentence(tmp_path, content, about):
+    path = tmp_path / "run.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=about) as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: No such file"):
+        load(tmp_path / "nowhere.yaml")
+
+
+def test_an_empty_file_is_all_defaults(tmp_path):
+    assert load(write(tmp_path, "")) == Config()

@@ -1,0 +1,55 @@
+"""A training that is killed goes on from its last checkpoint, with the loss curve of one that never was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from train.trainings import train_dpo, train_reward
+
+from urm_ray.store import Stage
+
+pytestmark = pytest.mark.train
+
+LENGTH = {"steps": 10, "checkpoint_steps": 2}
+
+
+def _figures(history: list[dict[str, float]]) -> list[tuple[float, ...]]:
+    return [(entry["step"], entry["loss"], entry["grad_norm"], entry["learning_rate"]) for entry in history]
+
+
+class WorkerKiller(threading.Thread):
+    """Kills one training worker as soon as there is a checkpoint to go on from."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(daemon=True)
+        self.folder, self.killed = Path(stage.path("train")), 0
+
+    def run(self) -> None:
+        while not list(self.folder.glob("checkpoint_*/trainer_state.json")):
+            time.sleep(0.02)
+        for process in psutil.process_iter(["name", "cmdline"]):
+            if "RayTrainWorker" in " ".join(process.info["cmdline"] or [process.info["name"] or ""]):
+                self.killed = process.pid
+                os.kill(process.pid, signal.SIGKILL)
+                return
+
+
+@pytest.mark.parametrize("train", [train_reward, train_dpo])
+def test_killed_training_has_the_curve_of_an_uninterrupted_one(
+    train: object, ray_here: None, tmp_path: Path, preference_file: str, pair_file: str
+) -> None:
+    file = preference_file if train is train_reward else pair_file
+    whole = train(Stage(str(tmp_path / "whole"), "s", "0"), file, **LENGTH)  # type: ignore[operator]
+    stage = Stage(str(tmp_path / "killed"), "s", "0")
+    killer = WorkerKiller(stage)
+    killer.start()
+    resumed = train(stage, file, **LENGTH)  # type: ignore[operator]
+    assert killer.killed, "the training ended before it could be killed"
+    assert _figures(resumed) == pytest.approx(_figures(whole), rel=1e-5)
+    assert not Path(stage.path("train")).exists(), "checkpoints are kept after the model is saved"

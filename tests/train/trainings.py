@@ -1,0 +1,50 @@
+"""Launches the two trainings as the pipeline does, on given files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from urm_ray import schema, store
+from urm_ray.config import DpoConfig, RewardConfig
+from urm_ray.models import resolve
+from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
+from urm_ray.pipeline.train_dpo import COLUMNS, kept
+from urm_ray.training.collate import both_orders
+
+VLM = "urm_ray.scenes:checkpoints/vlm"
+TEXT_TO_IMAGE = "urm_ray.scenes:checkpoints/text_to_image"
+SMALL: dict[str, Any] = {"workers": 2, "num_cpus": 0.8, "steps": 4, "batch": 4, "lr": 1e-3, "log_steps": 1, "checkpoint_steps": 2}
+
+
+def train_reward(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, Any]]:
+    from urm_ray.training.launch import launch
+    from urm_ray.training.reward_sft import reward_loop
+
+    config = RewardConfig(**{**SMALL, **changes})
+    rows = training_rows([file], schema.PREFERENCE.names, passes_needed(48, config)).map_batches(
+        both_orders, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
+    )
+    settings = {"train": config.model_dump(), "base": resolve(VLM), "protocol": "unified", "seed": 5, "stage": stage.uri}
+    launch(reward_loop, settings, config, stage, rows)
+    return store.read_json(stage.path("history.json"))
+
+
+def train_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, Any]]:
+    from urm_ray.training.diffusion_dpo import dpo_loop
+    from urm_ray.training.launch import launch
+
+    config = DpoConfig(**{**SMALL, "lr": 1e-4, "beta": 500.0, **changes})
+    rows = training_rows([file], COLUMNS, passes_needed(24, config)).map_batches(
+        kept, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
+    )
+    settings = {"train": config.model_dump(), "policy": resolve(TEXT_TO_IMAGE), "seed": 5, "stage": stage.uri, "rows": 24}
+    launch(dpo_loop, settings, config, stage, rows)
+    return store.read_json(stage.path("history.json"))
+
+
+def moved(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Names of the tensors that differ."""
+    import torch
+
+    assert before.keys() == after.keys()
+    return [name for name in before if not torch.equal(before[name], after[name])]

@@ -1,0 +1,151 @@
+import pytest
+import torch
+from helpers import SCALE, pair_preference, picture, point_preference
+from hypothesis import given
+from hypothesis import strategies as st
+
+from urm_ray import schema
+from urm_ray.judge.protocol import protocol
+from urm_ray.media import MediaError, encode_image, image_record
+from urm_ray.models import load_processor
+from urm_ray.training.collate import SWAPPED, RewardCollate, both_orders, dithered
+
+UNIFIED = protocol("unified")
+PAIR, POINT = (UNIFIED.form("image_generation", kind) for kind in ("pair", "point"))
+COLUMNS = schema.PREFERENCE
+
+
+def table(*rows):
+    return both_orders(schema.table_of(list(rows), COLUMNS))
+
+
+@given(st.lists(st.sampled_from(["pair", "point"]), max_size=12))
+def test_every_pair_is_trained_in_both_orders_next_to_each_other(kinds):
+    rows = [pair_preference(n) if kind == "pair" else point_preference(n) for n, kind in enumerate(kinds)]
+    found = [(r["preference_id"], r[SWAPPED]) for r in both_orders(schema.table_of(rows, COLUMNS)).to_pylist()]
+    wanted = [(r["preference_id"], s) for r in rows for s in ((False, True) if r["kind"] == "pair" else (False,))]
+    assert found == wanted
+
+
+def test_both_orders_leave_the_row_itself_as_it_is():
+    rows = table(pair_preference(0, "second")).drop_columns([SWAPPED]).to_pylist()
+    assert rows == [pair_preference(0, "second")] * 2
+
+
+@pytest.mark.parametrize("score", [1.0, 1.25, 2.5, 3.7, 4.99, 5.0])
+def test_dithered_scores_have_the_right_mean_and_lie_next_to_it(score):
+    # Defect 3: 3.67 was cut to 3.
+    values = [dithered(score, f"key{n}") for n in range(4000)]
+    assert set(values) <= {int(score), int(score) + (score != int(score))}
+    assert sum(values) / len(values) == pytest.approx(score, abs=0.03)
+
+
+def test_dithering_a_row_gives_the_same_number_every_time():
+    assert [dithered(3.5, f"key{n}") for n in range(50)] == [dithered(3.5, f"key{n}") for n in range(50)]
+
+
+@pytest.fixture(scope="module")
+def collate(vlm_path) -> RewardCollate:
+    return RewardCollate(load_processor(vlm_path), UNIFIED)
+
+
+def answers(collate, inputs) -> list[str]:
+    """What the labels say, row by row."""
+    tokenizer = collate.processor.tokenizer
+    return [tokenizer.decode(row[row != -100], skip_special_tokens=False) for row in inputs["labels"]]
+
+
+def end(collate) -> str:
+    return collate.processor.tokenizer.eos_token
+
+
+@pytest.mark.parametrize("label", ["first", "second", "tie"])
+def test_labels_are_the_answer_and_its_end_and_nothing_else(collate, label):
+    rows = table(
+        pair_preference(0, label, prompt="a red circle"), point_preference(1, 4.0, prompt="two cats and a dog")
+    )
+    inputs = collate(rows)
+    mirrored = {"first": "second", "second": "first", "tie": "tie"}[label]
+    wanted = [PAIR.answer_for(label), PAIR.answer_for(mirrored), "Final Score: 4"]
+    assert answers(collate, inputs) == [answer + end(collate) for answer in wanted]
+
+
+def test_labels_stand_where_the_tokens_they_teach_stand_and_padding_teaches_nothing(collate):
+    inputs = collate(table(pair_preference(), point_preference(1, prompt="a very long caption " * 5)))
+    taught = inputs["labels"] != -100
+    assert torch.equal(inputs["labels"][taught], inputs["input_ids"][taught])
+    assert (inputs["attention_mask"][taught] == 1).all()
+    for row, mask in zip(taught, inputs["attention_mask"], strict=True):
+        last = int(mask.sum()) - 1
+        assert row[last]
+        count = int(row.sum())
+        assert row[last - count + 1 : last + 1].all()
+
+
+def test_the_question_is_the_one_the_judge_is_asked(collate):
+    # Defect 16: training and judging asked in different ways.
+    inputs = collate(table(pair_preference(0, prompt="a red circle")))
+    tokenizer = collate.processor.tokenizer
+    asked = collate.processor.apply_chat_template(
+        PAIR.messages("a red circle"), tokenize=False, add_generation_prompt=True
+    )
+    question = (
+        collate.processor(text=[asked], images=[[picture(10), picture(20)]], return_tensors="pt").input_ids[0].tolist()
+    )
+    assert inputs["input_ids"][0, : len(question)].tolist() == question
+    rest = inputs["input_ids"][0, len(question) :][inputs["attention_mask"][0, len(question) :] == 1]
+    assert tokenizer.decode(rest) == PAIR.answer_for("first") + tokenizer.eos_token
+
+
+def test_a_swapped_row_shows_the_pictures_swapped(collate):
+    noisy = [encode_image(picture(shade)) for shade in (0, 250)]
+    row = pair_preference(0, candidates=[{"media": media, "text": None} for media in noisy])
+    pixels = collate(table(row))["pixel_values"].flatten(1)
+    patches = len(pixels) // 4
+    one, two, three, four = (pixels[n * patches : (n + 1) * patches] for n in range(4))
+    assert torch.equal(one, four)
+    assert torch.equal(two, three)
+    assert not torch.equal(one, two)
+
+
+def test_rows_collated_together_are_what_they_are_alone(collate):
+    rows = [
+        pair_preference(0, "tie", prompt="a cat"),
+        point_preference(1, 2.0, prompt="a longer caption about two cats"),
+    ]
+    together = collate(table(*rows))
+    alone = [collate(table(row)) for row in rows]
+    single = [
+        one["input_ids"][r][one["attention_mask"][r] == 1].tolist()
+        for one in alone
+        for r in range(len(one["input_ids"]))
+    ]
+    assert [
+        ids[mask == 1].tolist() for ids, mask in zip(together["input_ids"], together["attention_mask"], strict=True)
+    ] == single
+    assert torch.equal(together["pixel_values"], torch.cat([one["pixel_values"] for one in alone]))
+
+
+@pytest.mark.parametrize(
+    ("score", "low", "high", "answer"),
+    [(0.0, 0, 100, 1), (100.0, 0, 100, 5), (50.0, 0, 100, 3), (7.0, 1, 7, 5), (10.0, 1, 10, 5)],
+)
+def test_a_score_on_another_scale_is_carried_over(collate, score, low, high, answer):
+    # Defect 4: a 1-10 score was asked of a judge that knew 1-5.
+    scale = SCALE | {"name": "own", "minimum": low, "maximum": high}
+    row = table(point_preference(0, score, scale=scale)).to_pylist()[0]
+    assert collate.answer(row) == f"Final Score: {answer}"
+
+
+def test_a_fraction_is_taught_as_its_neighbours(collate):
+    rows = table(*[point_preference(n, 3.75) for n in range(400)]).to_pylist()
+    scores = [POINT.parse(collate.answer(row)) for row in rows]
+    assert set(scores) == {3, 4}
+    assert sum(float(s) for s in scores) / 400 == pytest.approx(3.75, abs=0.07)
+
+
+def test_a_picture_that_does_not_decode_is_an_error_and_not_a_neighbours_picture(collate):
+    # Defect 17: on an error the loader silently gave the next row.
+    bad = pair_preference(0, candidates=[{"media": image_record(b"broken", 8, 8), "text": None}] * 2)
+    with pytest.raises(MediaError):
+        collate(table(bad))

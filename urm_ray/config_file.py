@@ -1,0 +1,79 @@
+"""Reads a run's YAML file. An unknown key is refused with the nearest valid name. Importable without torch or Ray."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from urm_ray.config import Config
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message is for the person who wrote it."""
+
+
+def _valid_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    for step in location:
+        field = model.model_fields.get(str(step))
+        options = [a for a in (field.annotation, *get_args(field.annotation)) if isinstance(a, type)] if field else []
+        inner = next((a for a in options if issubclass(a, BaseModel)), None)
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _sentence(error: Any) -> str:
+    location = error["loc"]
+    name = ".".join(str(part) for part in location)
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(location[-1]), _valid_keys(Config, location[:-1]), 1, 0.5)
+        hint = f"; did you mean {'.'.join([*map(str, location[:-1]), near[0]])}?" if near else ""
+        return f"unknown key {name}{hint}"
+    return f"{name or 'config'}: {error['msg'].removeprefix('Value error, ')}, got {str(error['input'])[:80]!r}"
+
+
+def build(values: dict[str, Any]) -> Config:
+    """The configuration from plain values; ConfigError with one line a mistake."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_sentence(e) for e in error.errors())) from None
+
+
+def override(values: dict[str, Any], assignment: str) -> None:
+    """Applies `key.path=value` in place; the value is read as YAML."""
+    path, equals, text = assignment.partition("=")
+    if not equals or not path:
+        raise ConfigError(f"--set takes key.path=value, not {assignment!r}")
+    *parents, last = path.strip().split(".")
+    for key in parents:
+        child = values.get(key)
+        if child is None:
+            child = values[key] = {}
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {assignment}: {key} is a value, not a section")
+        values = child
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {assignment}: the value is not YAML") from None
+
+
+def load(path: str | Path, assignments: list[str] | None = None) -> Config:
+    """Reads a YAML file, applies `key.path=value` overrides and checks the whole; ConfigError on any mistake."""
+    try:
+        values = yaml.safe_load(Path(path).read_text("utf-8")) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold sections, not {type(values).__name__}")
+    for assignment in assignments or []:
+        override(values, assignment)
+    return build(values)

@@ -1,0 +1,95 @@
+"""The top of the page: what came out, and what was run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from urm_ray.report.charts import Mark, domain_of, whiskers
+from urm_ray.report.markup import Html, el, path
+from urm_ray.report.summary import Sources
+from urm_ray.report.wording import NONE, count, duration, interval, interval_of, number, value_of, words
+
+
+def _reading(gain: Mapping[str, Any] | None) -> str:
+    found = interval_of(gain)
+    if found is None:
+        return "There is no gain to report."
+    low, high = found
+    if low > 0:
+        return "The whole interval lies above zero."
+    return "The whole interval lies below zero." if high < 0 else "The interval includes zero: no change is shown."
+
+
+def _value(name: str, figure: Mapping[str, Any] | None) -> Html:
+    return el("span", el("small", name), el("span", number(value_of(figure)), class_=f"value {name}"), class_="end")
+
+
+def hero(policy: Mapping[str, Any], scorer: str) -> Html:
+    """The headline figure before and after, with its gain and interval."""
+    before, after, gain = (policy.get(name) for name in ("before", "after", "gain"))
+    low = (interval_of(gain) or (0.0, 0.0))[0]
+    prompts = count((gain or {}).get("n") or 0, "held-out prompt")
+    return el(
+        "section",
+        el(
+            "p",
+            _value("before", before),
+            el("span", "→", class_="arrow"),
+            _value("after", after),
+            el(
+                "span",
+                el("strong", number(value_of(gain), signed=True)),
+                el("small", f"95% interval {interval(gain, signed=True)}"),
+                class_="gain shown" if low > 0 else "gain",
+            ),
+            class_="headline",
+        ),
+        whiskers([Mark("before", "before", before), Mark("after", "after", after)], domain_of([before, after]), row=16),
+        el(
+            "p",
+            el("em", words(policy["headline"])), ", by the independent scorer ", path(scorer or NONE),
+            f", before and after alignment on the same {prompts} and seeds. {_reading(gain)}",
+            class_="note",
+        ),
+        class_="hero",
+    )
+
+
+def _facts(items: list[tuple[str, str | None]]) -> Html:
+    return el("dl", *[el("div", el("dt", name), el("dd", value)) for name, value in items if value], class_="facts")
+
+
+def what_was_run(sources: Sources, figures: Mapping[str, Any]) -> Html:
+    """Settings, sizes and digests of the run."""
+    config, rows = sources.config, sources.stages["prepare"].manifest()["rows"]
+    aside = sum(n for task in figures["tasks"].values() for n in (task.get("quarantined") or {}).values())
+    trained = [item for task in figures["tasks"].values() for item in task["training"].items()]
+    steps = [f"{name} {count(training['steps'])}" for name, training in dict(trained).items()]
+    digests = [el("div", el("dt", name), el("dd", el("code", d[:12]))) for name, d in figures["digests"].items()]
+
+    def parts(kind: str) -> str:
+        return ", ".join(f"{count(rows[f'{kind}_{name}'])} {name}" for name in ("pairs", "points"))
+
+    return el(
+        "section",
+        el("h2", "What was run"),
+        _facts(
+            [
+                ("Task", ", ".join(map(words, figures["tasks"]))),
+                ("Seed", str(figures["seed"])),
+                ("Policy", path(config.policy.path or NONE)),
+                ("Judge's base model", path(config.judge_base.path or NONE)),
+                ("Candidates per prompt", str(config.sampler.candidates)),
+                ("Preferences to train on", parts("train")),
+                ("Preferences held out", parts("heldout")),
+                ("Prompts", f"{count(rows['train_prompts'])} to train on, {count(rows['heldout_prompts'])} held out"),
+                ("Training steps", ", ".join(steps)),
+                ("Rows put aside", count(aside) if aside else None),
+                ("Total time", duration(figures["seconds"]["total"])),
+            ]
+        ),
+        el("details", el("summary", "Stage digests"), el("dl", *digests, class_="facts digests")),
+        class_="run",
+        id="run",
+    )
