@@ -1,7 +1,7 @@
 """Measures the judge and its base model on held-out preferences.
 
-    python jobs/evaluate_judge.py --config jobs/configs/quickstart.yaml
-    ray job submit --working-dir . -- python jobs/evaluate_judge.py --config jobs/configs/quickstart.yaml
+python jobs/evaluate_judge.py --config jobs/configs/quickstart.yaml
+ray job submit --working-dir . -- python jobs/evaluate_judge.py --config jobs/configs/quickstart.yaml
 """
 
 import sys

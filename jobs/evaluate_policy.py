@@ -1,7 +1,7 @@
 """Compares the policy before and after on held-out prompts, same seeds.
 
-    python jobs/evaluate_policy.py --config jobs/configs/quickstart.yaml
-    ray job submit --working-dir . -- python jobs/evaluate_policy.py --config jobs/configs/quickstart.yaml
+python jobs/evaluate_policy.py --config jobs/configs/quickstart.yaml
+ray job submit --working-dir . -- python jobs/evaluate_policy.py --config jobs/configs/quickstart.yaml
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Samples candidates, judges them and sifts them into preference pairs, in one stream.
 
-    python jobs/generate_pairs.py --config jobs/configs/quickstart.yaml
-    ray job submit --working-dir . -- python jobs/generate_pairs.py --config jobs/configs/quickstart.yaml
+python jobs/generate_pairs.py --config jobs/configs/quickstart.yaml
+ray job submit --working-dir . -- python jobs/generate_pairs.py --config jobs/configs/quickstart.yaml
 """
 
 import sys

@@ -1,7 +1,7 @@
 """The whole loop: prepare, reward, judge, generate, dpo, evaluate, report. Finished stages are not run again.
 
-    python jobs/pipeline.py --config jobs/configs/quickstart.yaml
-    ray job submit --working-dir . -- python jobs/pipeline.py --config jobs/configs/quickstart.yaml
+python jobs/pipeline.py --config jobs/configs/quickstart.yaml
+ray job submit --working-dir . -- python jobs/pipeline.py --config jobs/configs/quickstart.yaml
 """
 
 import sys

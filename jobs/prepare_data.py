@@ -1,7 +1,7 @@
 """Reads human preferences and prompts from their sources into parquet in the schema.
 
-    python jobs/prepare_data.py --config jobs/configs/quickstart.yaml
-    ray job submit --working-dir . -- python jobs/prepare_data.py --config jobs/configs/quickstart.yaml
+python jobs/prepare_data.py --config jobs/configs/quickstart.yaml
+ray job submit --working-dir . -- python jobs/prepare_data.py --config jobs/configs/quickstart.yaml
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Writes report.html and report.json of a run whose stages are done.
 
-    python jobs/report.py --config jobs/configs/quickstart.yaml
-    ray job submit --working-dir . -- python jobs/report.py --config jobs/configs/quickstart.yaml
+python jobs/report.py --config jobs/configs/quickstart.yaml
+ray job submit --working-dir . -- python jobs/report.py --config jobs/configs/quickstart.yaml
 """
 
 import sys

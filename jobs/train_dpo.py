@@ -1,7 +1,7 @@
 """Aligns the policy with the preference pairs by Diffusion-DPO.
 
-    python jobs/train_dpo.py --config jobs/configs/quickstart.yaml
-    ray job submit --working-dir . -- python jobs/train_dpo.py --config jobs/configs/quickstart.yaml
+python jobs/train_dpo.py --config jobs/configs/quickstart.yaml
+ray job submit --working-dir . -- python jobs/train_dpo.py --config jobs/configs/quickstart.yaml
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Trains the base VLM into the judge, on what prepare_data.py wrote.
 
-    python jobs/train_reward.py --config jobs/configs/quickstart.yaml
-    ray job submit --working-dir . -- python jobs/train_reward.py --config jobs/configs/quickstart.yaml
+python jobs/train_reward.py --config jobs/configs/quickstart.yaml
+ray job submit --working-dir . -- python jobs/train_reward.py --config jobs/configs/quickstart.yaml
 """
 
 import sys

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from urm_ray import store
+from urm_ray.fingerprint import fingerprint
 from urm_ray.store import RunFolder, StoreError
 
 TABLE = pa.table({"id": ["a", "b", "c"], "data": [b"1", None, b"333"], "n": [[1], [], [2, 3]]})
@@ -209,7 +210,7 @@ def tree(folder, **files):
         path = folder / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    return store.fingerprint(str(folder))
+    return fingerprint(str(folder))
 
 
 def test_a_fingerprint_follows_content_and_names_and_not_the_place(tmp_path):
@@ -226,10 +227,10 @@ def test_a_fingerprint_of_a_file_and_of_a_name_on_the_hub(tmp_path):
     one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
     one.write_text("a")
     two.write_text("a")
-    assert store.fingerprint(str(one)) == store.fingerprint(str(two))
+    assert fingerprint(str(one)) == fingerprint(str(two))
     two.write_text("b")
-    assert store.fingerprint(str(one)) != store.fingerprint(str(two))
-    assert store.fingerprint("org/model") != store.fingerprint("org/other")
+    assert fingerprint(str(one)) != fingerprint(str(two))
+    assert fingerprint("org/model") != fingerprint("org/other")
 
 
 def test_a_large_file_is_told_by_its_ends_and_size(tmp_path):
@@ -239,7 +240,7 @@ def test_a_large_file_is_told_by_its_ends_and_size(tmp_path):
             if at is not None:
                 stream.seek(at)
                 stream.write(b"x")
-        return store.fingerprint(str(tmp_path / "weights"))
+        return fingerprint(str(tmp_path / "weights"))
 
     size = 257 << 20
     prints = [sparse(size), sparse(size + 1), sparse(size, 0), sparse(size, size - 1)]
@@ -251,5 +252,5 @@ def test_a_folder_is_uploaded_anew_and_found_again(tmp_path):
     target = str(tmp_path / "stage" / "model")
     tree(tmp_path / "stage" / "model", stale=b"from a run that was cut off")
     store.upload_dir(str(tmp_path / "model"), target)
-    assert store.fingerprint(store.local_dir(target)) == store.fingerprint(str(tmp_path / "model"))
+    assert fingerprint(store.local_dir(target)) == fingerprint(str(tmp_path / "model"))
     assert store.size_of(store.join(target, "sub/weights")) == 3

@@ -18,10 +18,16 @@ def parse(names: Sequence[str], description: str, argv: Sequence[str] | None = N
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", required=True, help="the run's YAML file, such as jobs/configs/quickstart.yaml")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", dest="assignments",
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY.PATH=VALUE",
+        dest="assignments",
         help="override a setting; the value is YAML; may be repeated",
     )
-    parser.add_argument("--plan", action="store_true", help="print the stages, their folders and what is done, and do nothing")
+    parser.add_argument(
+        "--plan", action="store_true", help="print the stages, their folders and what is done, and do nothing"
+    )
     return parser.parse_args(argv)
 
 
@@ -64,7 +70,9 @@ def _explain(error: BaseException, run: Any) -> int:
 
     cause = root_cause(error)
     if _is_no_space(cause):
-        sentence = f"no free space in the run folder {run.config.run.dir}: make room, and the same command goes on from here"
+        sentence = (
+            f"no free space in the run folder {run.config.run.dir}: make room, and the same command goes on from here"
+        )
     elif isinstance(cause, (StoreError, ValueError, RuntimeError)) and type(cause).__module__.startswith("urm_ray."):
         sentence = str(cause)
     else:
@@ -86,7 +94,11 @@ def root_cause(error: BaseException) -> BaseException:
     seen: set[int] = set()
     while id(error) not in seen:
         seen.add(id(error))
-        inner = getattr(error, "cause", None) or error.__cause__ or next(iter(getattr(error, "worker_failures", {}).values()), None)
+        inner = (
+            getattr(error, "cause", None)
+            or error.__cause__
+            or next(iter(getattr(error, "worker_failures", {}).values()), None)
+        )
         if not isinstance(inner, BaseException):
             break
         error = inner

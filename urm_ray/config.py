@@ -41,7 +41,7 @@ class PoolConfig(Section):
 
 class ModelConfig(Section):
     path: str = ""
-    """A folder as `save_pretrained` leaves it, or a name on the hub. `package:FOLDER` is a folder inside an installed package."""
+    """A folder as `save_pretrained` leaves it, or a hub name; `package:FOLDER` lies inside an installed package."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "auto"
     """auto takes the GPU if the worker has one."""
@@ -165,14 +165,14 @@ class DpoConfig(TrainConfig):
     """Diffusion-DPO (paper III-D; arXiv 2311.12908, eq. 14)."""
 
     beta: float = Field(5000.0, gt=0)
-    """T * omega(lambda_t) is folded into it. The loss uses beta / 2 and mean, not summed, squared errors, as published."""
+    """T * omega(lambda_t) is folded in. The loss uses beta / 2 and mean, not summed, squared errors, as published."""
     reference: Literal["copy", "adapter_off"] = "copy"
     """A frozen copy of the policy, or the policy with its LoRA adapter switched off."""
     min_timestep: int = Field(0, ge=0)
     max_timestep: int | None = None
     train_text_encoder: Literal[False] = False
     guard_patience: int = Field(0, ge=0)
-    """Stop when winner and loser errors both exceed the reference's by `guard_ratio` for this many logs; 0 never stops."""
+    """Stop when both errors exceed the reference's by `guard_ratio` for this many logs; 0 never stops."""
     guard_ratio: float = Field(0.5, gt=0)
 
     @model_validator(mode="after")
@@ -231,7 +231,17 @@ class Config(Section):
         return digest({name: _essential(getattr(self, name).model_dump(mode="json")) for name in names})
 
 
-_PLACEMENT = {"sampler_pool", "judge_pool", "actors", "cpus", "num_cpus", "dir", "min_free_mib", "max_failures", "device"}
+_PLACEMENT = {
+    "sampler_pool",
+    "judge_pool",
+    "actors",
+    "cpus",
+    "num_cpus",
+    "dir",
+    "min_free_mib",
+    "max_failures",
+    "device",
+}
 
 
 def _essential(values: dict[str, Any]) -> dict[str, Any]:

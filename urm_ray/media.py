@@ -26,7 +26,13 @@ def encode_image(image: Image.Image) -> dict[str, Any]:
 def image_record(data: bytes, width: int, height: int) -> dict[str, Any]:
     """A `schema.MEDIA` row for an encoded picture."""
     return {
-        "kind": "image", "data": data, "uri": None, "width": width, "height": height, "frames": 1, "fps": None,
+        "kind": "image",
+        "data": data,
+        "uri": None,
+        "width": width,
+        "height": height,
+        "frames": 1,
+        "fps": None,
         "sha256": hashlib.sha256(data).hexdigest(),
     }
 
@@ -51,6 +57,6 @@ def decode_image(media: dict[str, Any] | None, max_pixels: int = MAX_PIXELS) -> 
 
 
 def read_image(data: bytes) -> dict[str, Any]:
-    """A `schema.MEDIA` row for encoded bytes from outside, checked by decoding them once; MediaError if they are bad."""
+    """A `schema.MEDIA` row for encoded bytes from outside, checked by decoding them once; else MediaError."""
     image = decode_image({"kind": "image", "data": data})
     return image_record(data, image.width, image.height)

@@ -38,7 +38,10 @@ PREFERENCE = pa.schema(
         ("kind", pa.string()),
         ("prompt", pa.string()),
         ("context", pa.list_(MEDIA)),
-        ("candidates", pa.list_(pa.struct([("media", MEDIA), ("text", pa.string())]))),  # two for a pair, one for a point
+        (
+            "candidates",
+            pa.list_(pa.struct([("media", MEDIA), ("text", pa.string())])),
+        ),  # two for a pair, one for a point
         ("label", pa.string()),  # of a pair: first, second or tie
         ("score", pa.float32()),  # of a point
         ("scale", SCALE),
@@ -127,7 +130,9 @@ PREFERENCE_PAIR = pa.schema(
 # What the generate-and-judge stage writes: a judged set and the pair that was sifted from it, one row a prompt.
 SIFTED_SET = pa.schema([*JUDGED_SET, *[field for field in PREFERENCE_PAIR if field.name not in JUDGED_SET.names]])
 
-QUARANTINE = pa.schema([("row_id", pa.string()), ("stage", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
+QUARANTINE = pa.schema(
+    [("row_id", pa.string()), ("stage", pa.string()), ("reason", pa.string()), ("detail", pa.string())]
+)
 
 
 def digest(*parts: Any) -> str:
@@ -147,4 +152,6 @@ def seed_of(*parts: Any) -> int:
 
 def table_of(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     """Rows as a table of exactly this schema; KeyError where a row lacks a column, so that no typo becomes a null."""
-    return pa.table({field.name: pa.array([row[field.name] for row in rows], field.type) for field in schema}, schema=schema)
+    return pa.table(
+        {field.name: pa.array([row[field.name] for row in rows], field.type) for field in schema}, schema=schema
+    )

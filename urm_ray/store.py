@@ -28,8 +28,6 @@ import pyarrow.parquet as pq
 
 from urm_ray.schema import digest
 
-_WHOLE_FILE_DIGEST_LIMIT = 256 << 20
-
 
 class StoreError(RuntimeError):
     """The run folder cannot be used; the message says why in one sentence."""
@@ -57,7 +55,9 @@ def list_files(uri: str, suffix: str = "") -> list[str]:
     found = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
     scheme = uri.split("://", 1)[0] + "://" if "://" in uri else ""
     return sorted(
-        scheme + f.path for f in found if f.type == pafs.FileType.File and f.base_name.endswith(suffix) and f.base_name[0] != "."
+        scheme + f.path
+        for f in found
+        if f.type == pafs.FileType.File and f.base_name.endswith(suffix) and f.base_name[0] != "."
     )
 
 
@@ -176,7 +176,9 @@ class RunFolder:
             return
         free = shutil.disk_usage(self.uri).free >> 20
         if free < mebibytes:
-            raise StoreError(f"no free space in the run folder {self.uri}: {free} MiB are left, {mebibytes} MiB are needed")
+            raise StoreError(
+                f"no free space in the run folder {self.uri}: {free} MiB are left, {mebibytes} MiB are needed"
+            )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -185,7 +187,12 @@ class RunFolder:
             yield
             return
         path = Path(self.uri, ".lock")
-        mine = {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid()), "since": time.time()}
+        mine = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": _started(os.getpid()),
+            "since": time.time(),
+        }
         for _ in range(10):
             try:
                 descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
@@ -236,29 +243,6 @@ def _alive(holder: dict[str, Any]) -> bool:
     except PermissionError:
         pass
     return holder.get("started") in (None, _started(int(holder["pid"])))
-
-
-def fingerprint(path: str) -> str:
-    """Digest of a file's or a folder's content; of a name on the hub, which is not a local path, the digest of the name.
-
-    Files over 256 MiB count by size and by their first and last 16 MiB.
-    """
-    root = Path(path)
-    if not root.exists():
-        return digest("name", path)
-    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file() and p.name[0] != ".")
-    parts: list[Any] = []
-    for file in files:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            if size <= _WHOLE_FILE_DIGEST_LIMIT:
-                content = stream.read()
-            else:
-                content = stream.read(16 << 20)
-                stream.seek(-(16 << 20), os.SEEK_END)
-                content += stream.read()
-        parts += [str(file.relative_to(root)), size, content]
-    return digest(*parts)
 
 
 def row_count(uri: str) -> int:

@@ -41,7 +41,9 @@ def test_no_free_space_names_the_folder(tmp_path: Path) -> None:
 def test_empty_prompt_file(tmp_path: Path) -> None:
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("\n  \n")
-    done = job("prepare_data", tmp_path / "run", "--set", "prepare.prompts=jsonl", "--set", f"prepare.prompts_path={prompts}")
+    done = job(
+        "prepare_data", tmp_path / "run", "--set", "prepare.prompts=jsonl", "--set", f"prepare.prompts_path={prompts}"
+    )
     refused(done, str(prompts), "holds no prompts")
 
 
@@ -55,10 +57,20 @@ def test_bad_rows_cost_themselves_alone(tmp_path: Path) -> None:
     rows[3]["candidates"][1]["media"]["data"] = rows[3]["candidates"][1]["media"]["data"][:60]
     store.write_table(str(tmp_path / "preferences" / "rows.parquet"), schema.table_of(rows, schema.PREFERENCE))
     settings = {
-        "prompts": "jsonl", "prompts_path": prompts, "preferences": "parquet", "preferences_path": tmp_path / "preferences",
-        "train_prompts": 9, "heldout_prompts": 4, "heldout_pairs": 4, "heldout_points": 4, "train_pairs": 8, "train_points": 8,
+        "prompts": "jsonl",
+        "prompts_path": prompts,
+        "preferences": "parquet",
+        "preferences_path": tmp_path / "preferences",
+        "train_prompts": 9,
+        "heldout_prompts": 4,
+        "heldout_pairs": 4,
+        "heldout_points": 4,
+        "train_pairs": 8,
+        "train_points": 8,
     }
-    done = job("prepare_data", tmp_path / "run", *[x for k, v in settings.items() for x in ("--set", f"prepare.{k}={v}")])
+    done = job(
+        "prepare_data", tmp_path / "run", *[x for k, v in settings.items() for x in ("--set", f"prepare.{k}={v}")]
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     folder = next((tmp_path / "run").glob("prepare-*"))
     quarantine = [row for file in folder.rglob("quarantine/*/*.parquet") for row in pq.read_table(file).to_pylist()]

@@ -23,9 +23,22 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     home = tmp_path_factory.mktemp("cluster")
     token = home / "token"
     token.write_text("0123456789abcdef" * 4)
-    env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "PATH": f"{Path(RAY).parent}:{os.environ['PATH']}"}
+    env = {
+        **os.environ,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "PATH": f"{Path(RAY).parent}:{os.environ['PATH']}",
+    }
     env.pop("RAY_ADDRESS", None)
-    start = [RAY, "start", "--head", f"--port={PORT}", f"--dashboard-port={DASHBOARD}", "--num-cpus=2", f"--temp-dir={home}/r"]
+    start = [
+        RAY,
+        "start",
+        "--head",
+        f"--port={PORT}",
+        f"--dashboard-port={DASHBOARD}",
+        "--num-cpus=2",
+        f"--temp-dir={home}/r",
+    ]
     done = subprocess.run(start, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     yield {**env, "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{DASHBOARD}"}
@@ -33,12 +46,29 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 
 def submit(env: dict[str, str], *entrypoint: str) -> subprocess.CompletedProcess[str]:
-    command = [RAY, "job", "submit", "--working-dir", str(ROOT), "--runtime-env", "cluster/runtime_env.yaml", "--", *entrypoint]
+    command = [
+        RAY,
+        "job",
+        "submit",
+        "--working-dir",
+        str(ROOT),
+        "--runtime-env",
+        "cluster/runtime_env.yaml",
+        "--",
+        *entrypoint,
+    ]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=400)
 
 
 def test_a_job_runs_on_a_running_cluster_and_tells_its_status(cluster: dict[str, str], tmp_path: Path) -> None:
-    arguments = ["python", "jobs/prepare_data.py", "--config", "jobs/configs/smoke.yaml", "--set", f"run.dir={tmp_path}/run"]
+    arguments = [
+        "python",
+        "jobs/prepare_data.py",
+        "--config",
+        "jobs/configs/smoke.yaml",
+        "--set",
+        f"run.dir={tmp_path}/run",
+    ]
     done = submit(cluster, *arguments)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     assert "== prepare: done in" in done.stdout

@@ -22,7 +22,15 @@ STAGES = ["prepare", "reward", "judge", "generate", "dpo", "evaluate", "report"]
 
 
 def job(name: str, run: Path, *extra: str, config: str = "smoke.yaml") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, f"jobs/{name}.py", "--config", f"jobs/configs/{config}", "--set", f"run.dir={run}", *extra]
+    command = [
+        sys.executable,
+        f"jobs/{name}.py",
+        "--config",
+        f"jobs/configs/{config}",
+        "--set",
+        f"run.dir={run}",
+        *extra,
+    ]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=580, env={**os.environ})
 
 
@@ -53,8 +61,13 @@ def test_report_json_holds_the_agreed_figures(run: Path) -> None:
     report = json.loads((run / "report.json").read_text())
     task = report["tasks"]["image_generation"]
     for figure in (
-        task["judge"]["pair_accuracy"], task["judge"]["base_pair_accuracy"], task["judge"]["point_spearman"],
-        task["pairs"]["order_agreement"], task["policy"]["before"], task["policy"]["after"], task["policy"]["gain"],
+        task["judge"]["pair_accuracy"],
+        task["judge"]["base_pair_accuracy"],
+        task["judge"]["point_spearman"],
+        task["pairs"]["order_agreement"],
+        task["policy"]["before"],
+        task["policy"]["after"],
+        task["policy"]["gain"],
     ):
         assert set(figure) == {"value", "ci95", "n"}
         assert len(figure["ci95"]) == 2
@@ -121,7 +134,7 @@ def test_a_job_refuses_to_run_before_the_one_it_reads_from(tmp_path: Path) -> No
 
 
 def test_one_and_two_actors_give_the_same_bytes(run: Path, tmp_path: Path) -> None:
-    """The same stage again in another folder, with two actors in each pool and one prompt a unit at a time in flight."""
+    """The same stage again in another folder, with two actors in each pool."""
     import shutil
 
     copy = tmp_path / "copy"

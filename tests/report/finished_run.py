@@ -39,8 +39,14 @@ def candidate(index: int, name: str, side: int) -> dict[str, Any]:
 def verdict(first: int, second: int, outcome: str, chances: tuple[float | None, ...]) -> dict[str, Any]:
     p_first, p_tie, p_second = chances
     return {
-        "first": first, "second": second, "outcome": outcome, "p_first": p_first, "p_second": p_second, "p_tie": p_tie,
-        "text": None, "reason": None,
+        "first": first,
+        "second": second,
+        "outcome": outcome,
+        "p_first": p_first,
+        "p_second": p_second,
+        "p_tie": p_tie,
+        "text": None,
+        "reason": None,
     }
 
 
@@ -50,8 +56,16 @@ def judged(prompt_id: str, prompt: str, candidates: list[dict[str, Any]]) -> dic
         for c in candidates
     ]
     return {
-        "prompt_id": prompt_id, "task": TASK, "prompt": prompt, "context": [], "source": "test",
-        "candidates": candidates, "sampler_digest": "s", "pair_verdicts": [], "point_verdicts": points, "scale": SCALE,
+        "prompt_id": prompt_id,
+        "task": TASK,
+        "prompt": prompt,
+        "context": [],
+        "source": "test",
+        "candidates": candidates,
+        "sampler_digest": "s",
+        "pair_verdicts": [],
+        "point_verdicts": points,
+        "scale": SCALE,
         "judge_digest": "j",
     }
 
@@ -62,10 +76,18 @@ def sifted(number: int, prompt: str, dropped: str | None, side: int) -> dict[str
     row["pair_verdicts"] = [verdict(0, 1, "second", (0.1, 0.2, 0.7)), verdict(1, 0, "first", (0.6, 0.3, 0.1))]
     kept = dropped is None
     return row | {
-        "pair_id": f"pair{number}", "dropped": dropped, "winners": [1], "losers": [0],
-        "chosen": row["candidates"][1] if kept else None, "rejected": row["candidates"][0] if kept else None,
-        "chosen_score": 4.0 if kept else None, "rejected_score": 4.0 - 0.1 * number if kept else None,
-        "margin": 0.1 * number if kept else None, "pairs_asked": 1, "orders_agreed": 1, "first_preferred": 1,
+        "pair_id": f"pair{number}",
+        "dropped": dropped,
+        "winners": [1],
+        "losers": [0],
+        "chosen": row["candidates"][1] if kept else None,
+        "rejected": row["candidates"][0] if kept else None,
+        "chosen_score": 4.0 if kept else None,
+        "rejected_score": 4.0 - 0.1 * number if kept else None,
+        "margin": 0.1 * number if kept else None,
+        "pairs_asked": 1,
+        "orders_agreed": 1,
+        "first_preferred": 1,
     }
 
 
@@ -89,16 +111,25 @@ def policy_figures(none: bool = False) -> dict[str, Any]:
 
 
 def finished_run(
-    folder: Path, *, settings: dict[str, Any] | None = None, prompts: list[str] | None = None, unit_rows: int = 4,
-    side: int = 8, none: bool = False, values: list[tuple[float, float]] | None = None, kept: int = 9,
-    generated: list[dict[str, Any]] | None = None, before: list[dict[str, Any]] | None = None,
+    folder: Path,
+    *,
+    settings: dict[str, Any] | None = None,
+    prompts: list[str] | None = None,
+    unit_rows: int = 4,
+    side: int = 8,
+    none: bool = False,
+    values: list[tuple[float, float]] | None = None,
+    kept: int = 9,
+    generated: list[dict[str, Any]] | None = None,
+    before: list[dict[str, Any]] | None = None,
 ) -> Sources:
     """A run with 12 prompts to train on, of which `kept` gave a pair with margin 0.1 * number, and 12 held out.
 
     values: headline figures before and after of each held-out prompt. generated, before: rows to use in place of ours.
     """
     chosen: dict[str, Any] = {
-        "judge_base": {"path": "pkg:vlm"}, "policy": {"path": "pkg:policy"},
+        "judge_base": {"path": "pkg:vlm"},
+        "policy": {"path": "pkg:policy"},
         "evaluate": {"scorer": "pkg.oracle:Oracle"},
         "report": {"title": "A tiny run", "grid": 5, "pairs": 2},
     }

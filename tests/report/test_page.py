@@ -12,7 +12,7 @@ from urm_ray.report import selection
 from urm_ray.report.page import render_page
 from urm_ray.report.summary import Sources, summary
 
-NASTY = '<script>alert(1)</script> & "quoted" \'text\' </style>'
+NASTY = "<script>alert(1)</script> & \"quoted\" 'text' </style>"
 SECTIONS = ["run", "figures", "training", "prompts", "pairs", "sifting", "time"]
 
 
@@ -31,7 +31,7 @@ def page(tmp_path: Path) -> Page:
 
 def test_is_well_formed_html(tmp_path: Path) -> None:
     text = render(finished_run(tmp_path))
-    assert text.startswith("<!doctype html>\n<html lang=\"en\">")
+    assert text.startswith('<!doctype html>\n<html lang="en">')
     page = Page(text)
     assert page.open == []
     assert page.mismatched == []
@@ -42,9 +42,26 @@ def test_is_well_formed_html(tmp_path: Path) -> None:
 def test_all_sections_are_there_in_order(page: Page) -> None:
     assert [a["id"] for a in page.all("section") if "id" in a] == SECTIONS
     for said in (
-        "A tiny run", "0.400", "0.600", "+0.200", "+0.100 to +0.300", "pkg:policy", "pkg.oracle:Oracle",
-        "Pair accuracy", "Point Spearman", "Order agreement", "judge score", "the judge itself", "independent",
-        "ln 2", "winner", "loser", "order disagreement", "First preferred", "1 min 00 s", "2 min 08 s",
+        "A tiny run",
+        "0.400",
+        "0.600",
+        "+0.200",
+        "+0.100 to +0.300",
+        "pkg:policy",
+        "pkg.oracle:Oracle",
+        "Pair accuracy",
+        "Point Spearman",
+        "Order agreement",
+        "judge score",
+        "the judge itself",
+        "independent",
+        "ln 2",
+        "winner",
+        "loser",
+        "order disagreement",
+        "First preferred",
+        "1 min 00 s",
+        "2 min 08 s",
         "9 of 12 prompts gave a preference pair",
     ):
         assert said in page.text, said
@@ -68,8 +85,10 @@ def test_the_page_asks_for_nothing_outside_of_itself(tmp_path: Path) -> None:
 
 def test_whatever_comes_from_data_is_shown_as_text(tmp_path: Path) -> None:
     settings = {
-        "report": {"title": NASTY, "grid": 12, "pairs": 4}, "policy": {"path": f"/models/{NASTY}"},
-        "judge_base": {"path": NASTY}, "evaluate": {"scorer": NASTY},
+        "report": {"title": NASTY, "grid": 12, "pairs": 4},
+        "policy": {"path": f"/models/{NASTY}"},
+        "judge_base": {"path": NASTY},
+        "evaluate": {"scorer": NASTY},
     }
     rows = [sifted(i, NASTY, None if i < 8 else NASTY, 8) for i in range(12)]
     rows[0]["chosen"] |= {"media": None, "error": NASTY}

@@ -49,10 +49,13 @@ def pair_row(number: int) -> dict[str, Any]:
     def side(index: int, drawn: Any) -> dict[str, Any]:
         return {"index": index, "seed": index, "media": encode_image(render(drawn, rng)), "text": None, "error": None}
 
-    row = {name: None for name in schema.SIFTED_SET.names}
+    row = dict.fromkeys(schema.SIFTED_SET.names)
     return row | {
-        "pair_id": f"pair-{number}", "prompt_id": f"prompt-{number}", "prompt": caption,
-        "chosen": side(0, scene), "rejected": side(1, misread(scene, rng)),
+        "pair_id": f"pair-{number}",
+        "prompt_id": f"prompt-{number}",
+        "prompt": caption,
+        "chosen": side(0, scene),
+        "rejected": side(1, misread(scene, rng)),
     }
 
 

@@ -18,14 +18,19 @@ _losses: dict[int, list[float]] = {}
 
 
 @pytest.mark.parametrize("zero_stage", [0, 1, 2, 3])
-def test_reward_trains_under_every_zero_stage(zero_stage: int, ray_here: None, stage: Stage, preference_file: str) -> None:
+def test_reward_trains_under_every_zero_stage(
+    zero_stage: int, ray_here: None, stage: Stage, preference_file: str
+) -> None:
     history = train_reward(stage, preference_file, zero_stage=zero_stage)
     assert [entry["step"] for entry in history] == [1, 2, 3, 4]
     # Sharding must not change the mathematics: all stages see the same rows and take the same steps.
     _losses[zero_stage] = [entry["loss"] for entry in history]
     first = next(iter(_losses.values()))
     assert _losses[zero_stage] == pytest.approx(first, rel=1e-3)
-    before, after = load_vlm(VLM, device="cpu")[0].state_dict(), load_vlm(stage.path("model"), device="cpu")[0].state_dict()
+    before, after = (
+        load_vlm(VLM, device="cpu")[0].state_dict(),
+        load_vlm(stage.path("model"), device="cpu")[0].state_dict(),
+    )
     assert set(moved(before, after)) == set(before), "some trainable tensor never moved"
     assert {file.suffix for file in Path(stage.path("model")).iterdir()} <= {".json", ".safetensors", ".jinja", ".txt"}
 
@@ -47,16 +52,23 @@ def _lora(**changes: Any) -> dict[str, Any]:
     return {"lora": {"rank": 4, "alpha": 8}, "steps": 3, "checkpoint_steps": 3, **changes}
 
 
-def test_reward_lora_under_zero_3_is_merged_into_a_plain_folder(ray_here: None, stage: Stage, preference_file: str) -> None:
+def test_reward_lora_under_zero_3_is_merged_into_a_plain_folder(
+    ray_here: None, stage: Stage, preference_file: str
+) -> None:
     train_reward(stage, preference_file, **_lora(zero_stage=3))
-    before, after = load_vlm(VLM, device="cpu")[0].state_dict(), load_vlm(stage.path("model"), device="cpu")[0].state_dict()
+    before, after = (
+        load_vlm(VLM, device="cpu")[0].state_dict(),
+        load_vlm(stage.path("model"), device="cpu")[0].state_dict(),
+    )
     changed = moved(before, after)
     assert changed
     assert all(name.endswith("weight") for name in changed)
     assert not any("norm" in name or "embed_tokens" in name for name in changed)
 
 
-def test_dpo_lora_takes_its_reference_from_the_adapter_switched_off(ray_here: None, stage: Stage, pair_file: str) -> None:
+def test_dpo_lora_takes_its_reference_from_the_adapter_switched_off(
+    ray_here: None, stage: Stage, pair_file: str
+) -> None:
     history = train_dpo(stage, pair_file, **_lora(zero_stage=2, reference="adapter_off"))
     assert history[0]["loss"] == pytest.approx(math.log(2), abs=1e-3)
     before = load_pipeline(TEXT_TO_IMAGE, device="cpu").unet.state_dict()

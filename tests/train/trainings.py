@@ -13,7 +13,15 @@ from urm_ray.training.collate import both_orders
 
 VLM = "urm_ray.scenes:checkpoints/vlm"
 TEXT_TO_IMAGE = "urm_ray.scenes:checkpoints/text_to_image"
-SMALL: dict[str, Any] = {"workers": 2, "num_cpus": 0.8, "steps": 4, "batch": 4, "lr": 1e-3, "log_steps": 1, "checkpoint_steps": 2}
+SMALL: dict[str, Any] = {
+    "workers": 2,
+    "num_cpus": 0.8,
+    "steps": 4,
+    "batch": 4,
+    "lr": 1e-3,
+    "log_steps": 1,
+    "checkpoint_steps": 2,
+}
 
 
 def train_reward(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, Any]]:
@@ -24,7 +32,13 @@ def train_reward(stage: store.Stage, file: str, **changes: Any) -> list[dict[str
     rows = training_rows([file], schema.PREFERENCE.names, passes_needed(48, config)).map_batches(
         both_orders, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
     )
-    settings = {"train": config.model_dump(), "base": resolve(VLM), "protocol": "unified", "seed": 5, "stage": stage.uri}
+    settings = {
+        "train": config.model_dump(),
+        "base": resolve(VLM),
+        "protocol": "unified",
+        "seed": 5,
+        "stage": stage.uri,
+    }
     launch(reward_loop, settings, config, stage, rows)
     return store.read_json(stage.path("history.json"))
 
@@ -37,7 +51,13 @@ def train_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, A
     rows = training_rows([file], COLUMNS, passes_needed(24, config)).map_batches(
         kept, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
     )
-    settings = {"train": config.model_dump(), "policy": resolve(TEXT_TO_IMAGE), "seed": 5, "stage": stage.uri, "rows": 24}
+    settings = {
+        "train": config.model_dump(),
+        "policy": resolve(TEXT_TO_IMAGE),
+        "seed": 5,
+        "stage": stage.uri,
+        "rows": 24,
+    }
     launch(dpo_loop, settings, config, stage, rows)
     return store.read_json(stage.path("history.json"))
 

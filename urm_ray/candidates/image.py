@@ -50,7 +50,11 @@ class ImageSampler:
     @torch.inference_mode()
     def _batch(self, requests: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
         prompts = [prompt for prompt, _ in requests]
-        extra = {} if self.config.negative_prompt is None else {"negative_prompt": [self.config.negative_prompt] * len(prompts)}
+        extra = (
+            {}
+            if self.config.negative_prompt is None
+            else {"negative_prompt": [self.config.negative_prompt] * len(prompts)}
+        )
         result = self.pipeline(
             prompts,
             num_inference_steps=self.config.steps,
@@ -62,12 +66,15 @@ class ImageSampler:
         )
         blanked = getattr(result, "nsfw_content_detected", None) or [False] * len(prompts)
         return [
-            _candidate(pixels, seed, bool(flag)) for pixels, (_, seed), flag in zip(result.images, requests, blanked, strict=True)
+            _candidate(pixels, seed, bool(flag))
+            for pixels, (_, seed), flag in zip(result.images, requests, blanked, strict=True)
         ]
 
 
 def _candidate(pixels: np.ndarray, seed: int, blanked: bool) -> dict[str, Any]:
-    error = "blanked by the safety checker" if blanked else None if np.isfinite(pixels).all() else "pixels are not numbers"
+    error = (
+        "blanked by the safety checker" if blanked else None if np.isfinite(pixels).all() else "pixels are not numbers"
+    )
     media = None
     if error is None:
         media = encode_image(Image.fromarray((pixels.clip(0, 1) * 255).round().astype(np.uint8)))

@@ -28,9 +28,11 @@ def compare_policies(
     before, after: rows with `prompt_id`, `figures` and `point_verdicts`. SourceError if the scorer never gave the
     headline figure.
     """
-    names = sorted({f["name"] for row in [*before, *after] for f in row["figures"]}) + ["judge_score"]
+    names = [*sorted({f["name"] for row in [*before, *after] for f in row["figures"]}), "judge_score"]
     if headline not in names:
-        raise SourceError(f"evaluate.headline: the scorer gives {', '.join(names[:-1]) or 'no figures'}, not {headline}")
+        raise SourceError(
+            f"evaluate.headline: the scorer gives {', '.join(names[:-1]) or 'no figures'}, not {headline}"
+        )
     figures: dict[str, Any] = {}
     for name in names:
         old, new = _by_prompt(before, name), _by_prompt(after, name)

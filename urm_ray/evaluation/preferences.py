@@ -27,13 +27,20 @@ def ask_preferences(scorer: JudgeScorer, rows: Sequence[dict[str, Any]]) -> list
     results = []
     for row, verdicts in zip(rows, answers, strict=True):
         result = {name: row[name] for name in ("preference_id", "task", "kind", "label", "score")}
-        result |= {"outcomes": [v.outcome for v in verdicts], "p_first": None, "p_second": None, "p_tie": None, "judged": None}
+        result |= {
+            "outcomes": [v.outcome for v in verdicts],
+            "p_first": None,
+            "p_second": None,
+            "p_tie": None,
+            "judged": None,
+        }
         if row["kind"] == "point":
             result["judged"] = verdicts[0].score
         elif all(v.p_first is not None for v in verdicts):
             one, two = verdicts
             result |= {
-                "p_first": (one.p_first + two.p_second) / 2, "p_second": (one.p_second + two.p_first) / 2,
+                "p_first": (one.p_first + two.p_second) / 2,
+                "p_second": (one.p_second + two.p_first) / 2,
                 "p_tie": (one.p_tie + two.p_tie) / 2,
             }
         results.append(result)
@@ -55,7 +62,9 @@ def agreement(results: Sequence[dict[str, Any]], seed: int, resamples: int) -> d
     return {
         "pair_accuracy": share(sum(_choice(r, False) == r["label"] for r in decided), len(decided)),
         "pair_accuracy_strict": share(sum(_choice(r, True) == r["label"] for r in decided), len(decided)),
-        "tie_accuracy": share(sum(_choice(r, True) == "tie" for r in pairs if r["label"] == "tie"), len(pairs) - len(decided)),
+        "tie_accuracy": share(
+            sum(_choice(r, True) == "tie" for r in pairs if r["label"] == "tie"), len(pairs) - len(decided)
+        ),
         "order_agreement": share(sum(_agree(r["outcomes"]) for r in pairs), len(pairs)),
         "point_spearman": spearman([r["judged"] for r in answered], [r["score"] for r in answered], seed, resamples),
         "unparsed": sum(r["p_first"] is None for r in pairs) + len(points) - len(answered),

@@ -37,7 +37,9 @@ class AnswerTree:
         places = []
         for prefix in sorted(branching):
             spine = next(i for i, s in enumerate(spines) if s[: len(prefix)] == prefix)
-            places.append((spine, len(prefix), tuple(sorted({a[len(prefix)] for a in closed if a[: len(prefix)] == prefix}))))
+            places.append(
+                (spine, len(prefix), tuple(sorted({a[len(prefix)] for a in closed if a[: len(prefix)] == prefix})))
+            )
         return cls(closed, spines, tuple(places))
 
     def read(self, logits: Sequence[torch.Tensor]) -> tuple[list[float], float]:

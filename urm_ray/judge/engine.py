@@ -69,10 +69,15 @@ class TransformersEngine:
         trees = [self._tree(q.answers) for q in questions]
         rows = [(i, spine) for i, tree in enumerate(trees) for spine in tree.spines]
         texts = [
-            self.processor.apply_chat_template(questions[i].messages, tokenize=False, add_generation_prompt=True) for i, _ in rows
+            self.processor.apply_chat_template(questions[i].messages, tokenize=False, add_generation_prompt=True)
+            for i, _ in rows
         ]
         inputs = self.processor(
-            text=texts, images=[list(questions[i].images) for i, _ in rows], padding=True, padding_side="right", return_tensors="pt"
+            text=texts,
+            images=[list(questions[i].images) for i, _ in rows],
+            padding=True,
+            padding_side="right",
+            return_tensors="pt",
         )
         lengths = inputs["attention_mask"].sum(1).tolist()
         append_tokens(inputs, lengths, [spine for _, spine in rows], self.processor.tokenizer.pad_token_id)
@@ -88,7 +93,7 @@ class TransformersEngine:
 
 
 def append_tokens(inputs: Any, lengths: list[int], tails: list[tuple[int, ...]], pad: int) -> None:
-    """Puts `tails[r]` behind the first `lengths[r]` tokens of row r, in place, in every per-token tensor of the inputs."""
+    """Puts `tails[r]` behind the first `lengths[r]` tokens of row r, in place, in all per-token tensors."""
     rows, width = inputs["input_ids"].shape
     wider = max(n + len(t) for n, t in zip(lengths, tails, strict=True)) - width
     for name in [n for n, t in inputs.items() if isinstance(t, torch.Tensor) and t.shape == (rows, width)]:

@@ -120,7 +120,8 @@ UNIFIED = Protocol(
             "Image", "Caption: {prompt}\nWhich image follows the caption better and has the better quality?"
         ),
         ("image_generation", "point"): _point(
-            "Image", "Caption: {prompt}\nHow well does the image follow the caption, and how good is its quality, from 1 to 5?",
+            "Image",
+            "Caption: {prompt}\nHow well does the image follow the caption, and how good is its quality, from 1 to 5?",
             Scale(),
         ),
     },

@@ -82,13 +82,17 @@ class JudgeScorer:
         row: a `schema.CANDIDATE_SET` row. pairs: candidate indices in the order to be shown; repeat a pair swapped to
         ask both orders. Every candidate is also scored as a point.
         """
-        pictures = {c["index"]: MediaError(c["error"]) if c["error"] else picture_of(c["media"]) for c in row["candidates"]}
+        pictures = {
+            c["index"]: MediaError(c["error"]) if c["error"] else picture_of(c["media"]) for c in row["candidates"]
+        }
         task, prompt = row["task"], row["prompt"]
         items = [Item(task, "pair", prompt, (pictures[a], pictures[b])) for a, b in pairs]
         items += [Item(task, "point", prompt, (picture,)) for picture in pictures.values()]
         verdicts = self.ask(items)
         return {
-            "pair_verdicts": [v.row(a, b) for v, (a, b) in zip(verdicts, pairs, strict=False) if isinstance(v, PairVerdict)],
+            "pair_verdicts": [
+                v.row(a, b) for v, (a, b) in zip(verdicts, pairs, strict=False) if isinstance(v, PairVerdict)
+            ],
             "point_verdicts": [
                 v.row(i) for v, i in zip(verdicts[len(pairs) :], pictures, strict=True) if isinstance(v, PointVerdict)
             ],

@@ -15,8 +15,8 @@ def audit(rows: Iterable[dict[str, Any]], both_orders: bool) -> dict[str, Any]:
     `orders_agreed` of `pairs_asked` pairs had the same verdict in both orders; `first_preferred` of `verdicts` went to
     the candidate shown first (one half, without ties, is no position bias).
     """
-    total = Counter({name: 0 for name in ("prompts", "kept", "pairs_asked", "orders_agreed", "first_preferred")})
-    dropped: Counter[str] = Counter({reason: 0 for reason in DROP_REASONS})
+    total = Counter(dict.fromkeys(("prompts", "kept", "pairs_asked", "orders_agreed", "first_preferred"), 0))
+    dropped: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
     for row in rows:
         total["prompts"] += 1
         total["kept"] += row["dropped"] is None

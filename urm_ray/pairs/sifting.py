@@ -21,7 +21,12 @@ def _pairs(verdicts: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 def _by_point(comparison: Comparison, a: int, b: int, scores: dict[int, float]) -> Comparison:
     """Lets the point scores decide a pair that ranking left open."""
-    if comparison.result not in ("tie", "order_disagreement") or a not in scores or b not in scores or scores[a] == scores[b]:
+    if (
+        comparison.result not in ("tie", "order_disagreement")
+        or a not in scores
+        or b not in scores
+        or scores[a] == scores[b]
+    ):
         return comparison
     winner, loser = (a, b) if scores[a] > scores[b] else (b, a)
     return Comparison("win", winner, loser)
@@ -39,15 +44,24 @@ def sift(row: dict[str, Any], config: PairsConfig) -> dict[str, Any]:
     comparisons = [compare(group) for group in groups]
     results = [c.result for c in comparisons]
     if config.ties == "point":
-        comparisons = [_by_point(c, g[0]["first"], g[0]["second"], scores) for c, g in zip(comparisons, groups, strict=True)]
+        comparisons = [
+            _by_point(c, g[0]["first"], g[0]["second"], scores) for c, g in zip(comparisons, groups, strict=True)
+        ]
     winners = [c.winner for c in comparisons if c.winner is not None]
     losers = [c.loser for c in comparisons if c.loser is not None]
     candidates = {c["index"]: c for c in row["candidates"]}
     able = [i for i in winners if i in scores], [i for i in losers if i in scores]
     columns: dict[str, Any] = {
         "pair_id": digest("pair", row["prompt_id"], row["sampler_digest"], row["judge_digest"]),
-        "chosen": None, "rejected": None, "chosen_score": None, "rejected_score": None, "margin": None, "dropped": None,
-        "winners": winners, "losers": losers, "pairs_asked": len(groups),
+        "chosen": None,
+        "rejected": None,
+        "chosen_score": None,
+        "rejected_score": None,
+        "margin": None,
+        "dropped": None,
+        "winners": winners,
+        "losers": losers,
+        "pairs_asked": len(groups),
         "orders_agreed": sum(len(g) > 1 and r in ("win", "tie") for g, r in zip(groups, results, strict=True)),
         "first_preferred": sum(v["outcome"] == "first" for v in row["pair_verdicts"]),
     }

@@ -48,7 +48,10 @@ class Sample:
         wanted = [i not in done for i in ids for _ in range(self.count)]
         made = self.sampler.sample(requests, wanted)
         sets = [
-            {"candidates": [{**c, "index": k} for k, c in enumerate(made[n : n + self.count])], "sampler_digest": self.digest}
+            {
+                "candidates": [{**c, "index": k} for k, c in enumerate(made[n : n + self.count])],
+                "sampler_digest": self.digest,
+            }
             for n in range(0, len(made), self.count)
         ]
         keep = [n for n, i in enumerate(ids) if i not in done]
@@ -59,7 +62,9 @@ class Sample:
 class Judge:
     """Adds the verdict columns of `schema.JUDGED_SET` to candidate sets."""
 
-    def __init__(self, config: dict[str, Any], path: str, judge_digest: str, num_cpus: float, rank: bool = True) -> None:
+    def __init__(
+        self, config: dict[str, Any], path: str, judge_digest: str, num_cpus: float, rank: bool = True
+    ) -> None:
         from urm_ray.judge.engine import TransformersEngine
         from urm_ray.judge.protocol import protocol
         from urm_ray.judge.scorer import JudgeScorer
@@ -98,7 +103,9 @@ class Sift:
 class Score:
     """Adds the figures of an independent scorer as a column of (candidate, figure, value) rows."""
 
-    FIELD = pa.field("figures", pa.list_(pa.struct([("index", pa.int32()), ("name", pa.string()), ("value", pa.float32())])))
+    FIELD = pa.field(
+        "figures", pa.list_(pa.struct([("index", pa.int32()), ("name", pa.string()), ("value", pa.float32())]))
+    )
 
     def __init__(self, config: dict[str, Any]) -> None:
         from urm_ray.evaluation.scorer import load_scorer

@@ -19,9 +19,16 @@ from urm_ray.store import Stage
 
 RESULT = pa.schema(
     [
-        ("preference_id", pa.string()), ("task", pa.string()), ("kind", pa.string()), ("label", pa.string()),
-        ("score", pa.float32()), ("outcomes", pa.list_(pa.string())), ("p_first", pa.float32()), ("p_second", pa.float32()),
-        ("p_tie", pa.float32()), ("judged", pa.float32()),
+        ("preference_id", pa.string()),
+        ("task", pa.string()),
+        ("kind", pa.string()),
+        ("label", pa.string()),
+        ("score", pa.float32()),
+        ("outcomes", pa.list_(pa.string())),
+        ("p_first", pa.float32()),
+        ("p_second", pa.float32()),
+        ("p_tie", pa.float32()),
+        ("judged", pa.float32()),
     ]
 )
 
@@ -57,9 +64,16 @@ def _ask(run: Run, name: str, path: str, folder: str, files: list[str], min_mass
     progress = Progress(name, sum(store.row_count(u["file"]) for u in todo))
     asked = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
         bind(
-            AskUnit, config=judge.model_dump(), path=path, folder=folder, num_cpus=judge.actors.num_cpus, min_mass=min_mass
+            AskUnit,
+            config=judge.model_dump(),
+            path=path,
+            folder=folder,
+            num_cpus=judge.actors.num_cpus,
+            min_mass=min_mass,
         ),
-        batch_size=1, batch_format="pyarrow", **actor_pool(judge.actors),
+        batch_size=1,
+        batch_format="pyarrow",
+        **actor_pool(judge.actors),
     )
     for row in asked.iter_rows():
         progress.add(row["rows"], 0)
@@ -82,5 +96,3 @@ def evaluate_judge(run: Run, stage: Stage) -> dict[str, Any]:
         shown = {k: v["value"] for k, v in figures[name].items() if isinstance(v, dict)}
         print(f"[judge] {name}: {shown}", flush=True)
     return {"figures": figures}
-
-

@@ -1,4 +1,4 @@
-"""Stage 6: the policy before and after, on the same held-out prompts and seeds, by an independent scorer and the judge."""
+"""Stage 6: the policy before and after, same held-out prompts and seeds, by an independent scorer and the judge."""
 
 from __future__ import annotations
 
@@ -28,25 +28,47 @@ def evaluate_policy(run: Run, stage: Stage) -> dict[str, Any]:
         def operators(units: Any, path: str = path, name: str = name) -> Any:
             rows = units.map_batches(
                 bind(
-                    Sample, config=dump, path=path, sampler_digest=name, count=pools.seeds_per_prompt,
-                    folder=stage.path(name), num_cpus=pools.sampler_pool.num_cpus,
+                    Sample,
+                    config=dump,
+                    path=path,
+                    sampler_digest=name,
+                    count=pools.seeds_per_prompt,
+                    folder=stage.path(name),
+                    num_cpus=pools.sampler_pool.num_cpus,
                 ),
-                batch_size=1, batch_format="pyarrow", **actor_pool(pools.sampler_pool),
+                batch_size=1,
+                batch_format="pyarrow",
+                **actor_pool(pools.sampler_pool),
             )
             rows = rows.map_batches(
                 bind(
-                    Judge, config=dump, path=judge, judge_digest=reward.digest, num_cpus=pools.judge_pool.num_cpus,
+                    Judge,
+                    config=dump,
+                    path=judge,
+                    judge_digest=reward.digest,
+                    num_cpus=pools.judge_pool.num_cpus,
                     rank=False,
                 ),
-                batch_size=1, batch_format="pyarrow", udf_modifying_row_count=False, **actor_pool(pools.judge_pool),
+                batch_size=1,
+                batch_format="pyarrow",
+                udf_modifying_row_count=False,
+                **actor_pool(pools.judge_pool),
             )
             return rows.map_batches(Score(dump), batch_size=None, batch_format="pyarrow", num_cpus=LIGHT)
 
         stream_units(
-            f"evaluate: {name}", run.finished("prepare").units("heldout_prompts"), stage.path(name), pools.unit_rows,
-            "prompt_id", EVALUATED, operators,
+            f"evaluate: {name}",
+            run.finished("prepare").units("heldout_prompts"),
+            stage.path(name),
+            pools.unit_rows,
+            "prompt_id",
+            EVALUATED,
+            operators,
         )
     before, after = (stage.rows(name, FIGURE_COLUMNS).to_pylist() for name in policies)
     figures = compare_policies(before, after, pools.headline, config.run.seed, pools.resamples)
-    print(f"[evaluate] {pools.headline}: before {figures['before']}, after {figures['after']}, gain {figures['gain']}", flush=True)
+    print(
+        f"[evaluate] {pools.headline}: before {figures['before']}, after {figures['after']}, gain {figures['gain']}",
+        flush=True,
+    )
     return {"figures": figures}

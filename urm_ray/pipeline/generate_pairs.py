@@ -22,26 +22,45 @@ def generate_pairs(run: Run, stage: Stage) -> dict[str, Any]:
     policy = resolve(config.policy.path)
     pools = config.generate
     dump = config.model_dump()
-    sampler_digest = schema.digest(config.digest_of("sampler", "policy"), run.model_digest(config.policy.path), config.run.seed)
+    sampler_digest = schema.digest(
+        config.digest_of("sampler", "policy"), run.model_digest(config.policy.path), config.run.seed
+    )
     judge_digest = schema.digest(config.digest_of("judge"), reward.digest)
 
     def operators(units: Any) -> Any:
         rows = units.map_batches(
             bind(
-                Sample, config=dump, path=policy, sampler_digest=sampler_digest, count=config.sampler.candidates,
-                folder=stage.path("sifted"), num_cpus=pools.sampler_pool.num_cpus,
+                Sample,
+                config=dump,
+                path=policy,
+                sampler_digest=sampler_digest,
+                count=config.sampler.candidates,
+                folder=stage.path("sifted"),
+                num_cpus=pools.sampler_pool.num_cpus,
             ),
-            batch_size=1, batch_format="pyarrow", **actor_pool(pools.sampler_pool),
+            batch_size=1,
+            batch_format="pyarrow",
+            **actor_pool(pools.sampler_pool),
         )
         rows = rows.map_batches(
             bind(Judge, config=dump, path=judge, judge_digest=judge_digest, num_cpus=pools.judge_pool.num_cpus),
-            batch_size=1, batch_format="pyarrow", udf_modifying_row_count=False, **actor_pool(pools.judge_pool),
+            batch_size=1,
+            batch_format="pyarrow",
+            udf_modifying_row_count=False,
+            **actor_pool(pools.judge_pool),
         )
         return rows.map_batches(Sift(dump), batch_size=None, batch_format="pyarrow", num_cpus=LIGHT)
 
     stream_units(
-        "generate", run.finished("prepare").units("train_prompts"), stage.path("sifted"), pools.unit_rows, "prompt_id",
-        schema.SIFTED_SET, operators, count_null="dropped", counted="pairs kept",
+        "generate",
+        run.finished("prepare").units("train_prompts"),
+        stage.path("sifted"),
+        pools.unit_rows,
+        "prompt_id",
+        schema.SIFTED_SET,
+        operators,
+        count_null="dropped",
+        counted="pairs kept",
     )
     counts = audit(stage.rows("sifted", AUDIT_COLUMNS).to_pylist(), config.pairs.both_orders)
     print(f"[generate] kept {counts['kept']} of {counts['prompts']}, dropped {counts['dropped']}", flush=True)

@@ -63,7 +63,8 @@ def units_of(run: Run, part: str, folder: str) -> list[dict[str, Any]]:
     size = part_source(config.model_dump(), run.config.run.seed, part).size(part)  # type: ignore[arg-type]
     starts = range(0, size, config.unit_rows)
     units: list[dict[str, Any]] = [
-        {"part": part, "unit": n, "start": start, "stop": min(size, start + config.unit_rows)} for n, start in enumerate(starts)
+        {"part": part, "unit": n, "start": start, "stop": min(size, start + config.unit_rows)}
+        for n, start in enumerate(starts)
     ]
     there = {file.rsplit("/", 1)[-1] for file in store.list_files(store.join(folder, part), ".parquet")}
     return [unit for unit in units if file_name(unit["unit"]) not in there]
@@ -83,12 +84,12 @@ def prepare(run: Run, stage: Stage) -> dict[str, Any]:
             progress.add(row["rows"] + row["rejected"], row["rejected"])
         progress.show()
     rows = {part: sum(store.row_count(f) for f in stage.units(part)) for part in PARTS}
-    quarantine = {
-        part: sum(store.row_count(f) for f in stage.units(f"quarantine/{part}")) for part in PARTS
-    }
+    quarantine = {part: sum(store.row_count(f) for f in stage.units(f"quarantine/{part}")) for part in PARTS}
     for part in ("train_prompts", "heldout_prompts", "heldout_pairs"):
         if not rows[part]:
-            raise SourceError(f"prepare: no usable row in {part} ({quarantine[part]} were put aside, see {stage.uri}/quarantine)")
+            raise SourceError(
+                f"prepare: no usable row in {part} ({quarantine[part]} were put aside, see {stage.uri}/quarantine)"
+            )
     if not rows["train_pairs"] + rows["train_points"]:
         raise SourceError("prepare: there is nothing to train the judge on")
     return {"rows": rows, "quarantined": {part: n for part, n in quarantine.items() if n}}

@@ -14,6 +14,7 @@ import yaml
 
 from urm_ray import store
 from urm_ray.config import Config
+from urm_ray.fingerprint import fingerprint
 from urm_ray.models import resolve
 from urm_ray.schema import digest
 from urm_ray.store import RunFolder, Stage
@@ -39,14 +40,14 @@ class Run:
 
     def model_digest(self, path: str) -> str:
         if path not in self._fingerprints:
-            self._fingerprints[path] = store.fingerprint(resolve(path))
+            self._fingerprints[path] = fingerprint(resolve(path))
         return self._fingerprints[path]
 
     @cached_property
     def digests(self) -> dict[str, str]:
         c, seed = self.config, self.config.run.seed
         base, policy = self.model_digest(c.judge_base.path), self.model_digest(c.policy.path)
-        files = [p and store.fingerprint(p) for p in (c.prepare.preferences_path, c.prepare.prompts_path)]
+        files = [p and fingerprint(p) for p in (c.prepare.preferences_path, c.prepare.prompts_path)]
         prepare = digest(FORMAT, seed, c.tasks, c.digest_of("prepare"), files)
         reward = digest(prepare, seed, c.digest_of("reward", "judge_base"), c.judge.protocol, base)
         judge = digest(reward, c.digest_of("judge"), c.evaluate.resamples)

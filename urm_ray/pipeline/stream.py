@@ -21,13 +21,21 @@ Operators = Callable[[Any], Any]
 
 
 def stream_units(
-    name: str, files: list[str], folder: str, unit_rows: int, id_column: str, output: pa.Schema, operators: Operators,
-    count_null: str | None = None, counted: str | None = None,
+    name: str,
+    files: list[str],
+    folder: str,
+    unit_rows: int,
+    id_column: str,
+    output: pa.Schema,
+    operators: Operators,
+    count_null: str | None = None,
+    counted: str | None = None,
 ) -> None:
     """One streaming Ray Data execution from parquet files to a folder of unit files.
 
     operators: adds its `map_batches` calls to a dataset of units (`units.plan`), one a row; the first of them reads the
-    units' rows (`units.read_unit`). Units that have their file are not done again. count_null: rows whose column is null are counted in the progress lines.
+    units' rows (`units.read_unit`). Units that have their file are not done again.
+    count_null: rows whose column is null are counted in the progress lines.
     """
     units = plan(files, unit_rows)
     todo = pending(units, folder)
@@ -36,7 +44,9 @@ def stream_units(
     connect()
     progress = Progress(name, sum(u["rows"] for u in todo), counted)
     writer = WriteUnits(folder, id_column, output, count_null)
-    reports = operators(ray.data.from_items(todo, override_num_blocks=len(todo))).map_batches(writer, batch_size=None, batch_format="pyarrow", num_cpus=LIGHT)
+    reports = operators(ray.data.from_items(todo, override_num_blocks=len(todo))).map_batches(
+        writer, batch_size=None, batch_format="pyarrow", num_cpus=LIGHT
+    )
     for report in reports.iter_rows():
         progress.add(report["rows"], report["counted"])
     progress.show()
@@ -55,7 +65,9 @@ class ReadFiles:
         self.columns = columns
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        return pa.concat_tables([store.read_table(file, self.columns) for files in batch["files"].to_pylist() for file in files])
+        return pa.concat_tables(
+            [store.read_table(file, self.columns) for files in batch["files"].to_pylist() for file in files]
+        )
 
 
 def training_rows(files: list[str], columns: list[str], passes: int) -> Any:

@@ -32,9 +32,17 @@ def train_dpo(run: Run, stage: Stage) -> dict[str, Any]:
         kept, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
     )
     settings = {
-        "train": config.model_dump(), "policy": resolve(run.config.policy.path), "seed": run.config.run.seed,
-        "stage": stage.uri, "rows": min(pairs, 2048),
+        "train": config.model_dump(),
+        "policy": resolve(run.config.policy.path),
+        "seed": run.config.run.seed,
+        "stage": stage.uri,
+        "rows": min(pairs, 2048),
     }
     launch(dpo_loop, settings, config, stage, rows)
     history = store.read_json(stage.path("history.json"))
-    return {"steps": history[-1]["step"], "first_loss": history[0]["loss"], "final_loss": history[-1]["loss"], "pairs": pairs}
+    return {
+        "steps": history[-1]["step"],
+        "first_loss": history[0]["loss"],
+        "final_loss": history[-1]["loss"],
+        "pairs": pairs,
+    }

@@ -28,8 +28,11 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
         both_orders, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
     )
     settings = {
-        "train": config.model_dump(), "base": resolve(run.config.judge_base.path), "protocol": run.config.judge.protocol,
-        "seed": run.config.run.seed, "stage": stage.uri,
+        "train": config.model_dump(),
+        "base": resolve(run.config.judge_base.path),
+        "protocol": run.config.judge.protocol,
+        "seed": run.config.run.seed,
+        "stage": stage.uri,
     }
     launch(reward_loop, settings, config, stage, rows)
     history = store.read_json(stage.path("history.json"))

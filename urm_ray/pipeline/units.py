@@ -1,9 +1,10 @@
 """Units of work: a fixed set of rows, fixed by ids, that is written as one file or not at all.
 
-A stage reads units, streams their rows through Ray Data, and writes each unit's rows, sorted by id, to one parquet file.
-Rows may be regrouped on the way, but not before they have been sampled: a unit is sampled as a whole. A batch that holds only part of a unit is kept as a fragment until the rest has come;
-whoever writes the last fragment joins them. So the files are the same bytes however many actors there were and however
-often the stage was killed, and a restart repeats only rows that were in flight.
+A stage reads units, streams their rows through Ray Data, and writes each unit's rows, sorted by id, to one parquet
+file. Rows may be regrouped on the way, but not before they have been sampled: a unit is sampled as a whole. A batch
+that holds only part of a unit is kept as a fragment until the rest has come; whoever writes the last fragment joins
+them. So the files are the same bytes however many actors there were and however often the stage was killed, and a
+restart repeats only rows that were in flight.
 """
 
 from __future__ import annotations
@@ -50,7 +51,11 @@ def read_unit(unit: dict[str, Any]) -> pa.Table:
 
 def done_ids(folder: str, unit: int, id_column: str) -> set[str]:
     """Ids of the unit's rows that are in a fragment already."""
-    return {value for file in fragments(folder, unit) for value in store.read_table(file, [id_column])[id_column].to_pylist()}
+    return {
+        value
+        for file in fragments(folder, unit)
+        for value in store.read_table(file, [id_column])[id_column].to_pylist()
+    }
 
 
 def _fragment_folder(folder: str, unit: int) -> str:
@@ -75,7 +80,9 @@ class WriteUnits:
             self._write(unit, rows.select(self.schema.names).cast(self.schema), total)
             counted = pc.sum(pc.is_null(rows[self.count])).as_py() if self.count else len(rows)
             reports.append({"unit": unit, "rows": len(rows), "counted": counted or 0})
-        return pa.Table.from_pylist(reports, pa.schema([("unit", pa.int64()), ("rows", pa.int64()), ("counted", pa.int64())]))
+        return pa.Table.from_pylist(
+            reports, pa.schema([("unit", pa.int64()), ("rows", pa.int64()), ("counted", pa.int64())])
+        )
 
     def _write(self, unit: int, rows: pa.Table, total: int) -> None:
         rows = first_of_each(rows, self.id_column)
@@ -91,7 +98,7 @@ class WriteUnits:
         self.join(unit, total)
 
     def join(self, unit: int, total: int) -> bool:
-        """Makes the unit's file once its fragments hold all its rows. Two writers may both do it: their bytes are equal."""
+        """Makes the unit's file once its fragments hold all rows. Two writers may both do it: their bytes are equal."""
         try:
             tables = [store.read_table(file) for file in fragments(self.folder, unit)]
         except FileNotFoundError:  # the other writer was quicker and has tidied up
@@ -112,4 +119,3 @@ def first_of_each(rows: pa.Table, id_column: str) -> pa.Table:
     """The rows without repeated ids; a row judged twice across a restart has the same content both times."""
     first = dict(zip(reversed(rows[id_column].to_pylist()), reversed(range(len(rows))), strict=True))
     return rows.take(pa.array(sorted(first.values()), pa.int64()))
-

@@ -48,7 +48,9 @@ def hero(policy: Mapping[str, Any], scorer: str) -> Html:
         whiskers([Mark("before", "before", before), Mark("after", "after", after)], domain_of([before, after]), row=16),
         el(
             "p",
-            el("em", words(policy["headline"])), ", by the independent scorer ", path(scorer or NONE),
+            el("em", words(policy["headline"])),
+            ", by the independent scorer ",
+            path(scorer or NONE),
             f", before and after alignment on the same {prompts} and seeds. {_reading(gain)}",
             class_="note",
         ),

@@ -39,17 +39,20 @@ def render_page(sources: Sources, figures: dict[str, Any]) -> str:
     title, scorer = config.report.title, config.evaluate.scorer
     sections = [
         _section(
-            "figures", "Figures",
+            "figures",
+            "Figures",
             _by_task(figures, lambda _, t: join([judge_section(t["judge"]), policy_section(t["policy"], scorer)])),
         ),
         _section("training", "Training", training_section(sources)),
         _section(
-            "prompts", "Before and after",
+            "prompts",
+            "Before and after",
             _by_task(figures, lambda name, t: grid_section(sources, name, t["policy"]["headline"])),
         ),
         _section("pairs", "Best and worst pairs", _by_task(figures, lambda name, _: pairs_section(sources, name))),
         _section(
-            "sifting", "Where prompts were dropped",
+            "sifting",
+            "Where prompts were dropped",
             _by_task(figures, lambda name, t: sifting_section(sources, name, t["pairs"])),
         ),
         _section("time", "Time", time_section(sources, figures["seconds"])),

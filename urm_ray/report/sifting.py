@@ -45,7 +45,11 @@ def dropped_bars(pairs: Mapping[str, Any]) -> Html:
     return bars(
         [
             (
-                words(name), REASONS.get(name, ""), n / longest, "chosen" if name == "kept" else "rejected", count(n),
+                words(name),
+                REASONS.get(name, ""),
+                n / longest,
+                "chosen" if name == "kept" else "rejected",
+                count(n),
                 percent(n, pairs["prompts"]),
             )
             for name, n in numbers
@@ -100,8 +104,6 @@ def time_section(sources: Sources, seconds: Mapping[str, Any]) -> Html:
     """Seconds and share of every stage, in the order in which they ran."""
     spent = {name: seconds["stages"][name] for name in sources.stages if name in seconds["stages"]}
     longest = max(spent.values(), default=0.0) or 1.0
-    rows = [
-        (name, "", s / longest, "time", duration(s), percent(s, seconds["total"])) for name, s in spent.items()
-    ]
+    rows = [(name, "", s / longest, "time", duration(s), percent(s, seconds["total"])) for name, s in spent.items()]
     lead = el("p", f"{duration(seconds['total'])} in total, time before an interruption included.", class_="lead")
     return el("div", lead, bars(rows))

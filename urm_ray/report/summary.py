@@ -40,7 +40,9 @@ def summary(sources: Sources) -> dict[str, Any]:
             "kept": audit["kept"],
             "dropped": audit["dropped"],
             # With one order asked there is nothing to agree with: a figure without a value, not a zero.
-            "order_agreement": share(audit["orders_agreed"], audit["pairs_asked"] if sources.config.pairs.both_orders else 0),
+            "order_agreement": share(
+                audit["orders_agreed"], audit["pairs_asked"] if sources.config.pairs.both_orders else 0
+            ),
             "first_preferred": share(audit["first_preferred"], audit["verdicts"]),
         },
         "policy": policy,

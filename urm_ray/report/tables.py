@@ -95,7 +95,10 @@ def policy_table(policy: Mapping[str, Any]) -> Html:
 
 def policy_section(policy: Mapping[str, Any], scorer: str) -> Html:
     independent = [
-        "Figures marked ", el("em", "independent"), " come from ", path(scorer or NONE),
+        "Figures marked ",
+        el("em", "independent"),
+        " come from ",
+        path(scorer or NONE),
         ", a scorer that had no part in the pairs; the judge's own score is shown to see whether both agree. "
         "Means are over prompts, gains are paired prompt by prompt, n counts prompts; hollow is before, filled after.",
     ]

@@ -29,21 +29,31 @@ def curves(reward: History, dpo: History) -> Html:
     return el(
         "div",
         _chart(
-            "Reward loss", "supervised training of the base model into the judge",
-            [curve(reward, "loss", "loss", "winner")], "loss",
+            "Reward loss",
+            "supervised training of the base model into the judge",
+            [curve(reward, "loss", "loss", "winner")],
+            "loss",
         ),
         _chart(
-            "DPO loss", "below ln 2 the policy prefers the chosen pictures more than its reference does",
-            [curve(dpo, "loss", "loss", "winner")], "loss", (math.log(2), "ln 2"),
+            "DPO loss",
+            "below ln 2 the policy prefers the chosen pictures more than its reference does",
+            [curve(dpo, "loss", "loss", "winner")],
+            "loss",
+            (math.log(2), "ln 2"),
         ),
         _chart(
             "Denoising error relative to the reference",
             "error / reference error \N{MINUS SIGN} 1: the loser's should rise above the winner's",
-            apart, "relative error", (0.0, "reference"),
+            apart,
+            "relative error",
+            (0.0, "reference"),
         ),
         _chart(
-            "DPO accuracy", "share of pairs whose winner gained more on the reference than its loser",
-            [curve(dpo, "accuracy", "accuracy", "winner")], "share of pairs", (0.5, "chance"),
+            "DPO accuracy",
+            "share of pairs whose winner gained more on the reference than its loser",
+            [curve(dpo, "accuracy", "accuracy", "winner")],
+            "share of pairs",
+            (0.5, "chance"),
         ),
         class_="charts",
     )

@@ -47,7 +47,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     measured = build(settings, arguments.out)
-    record = {"settings": settings.model_dump(), "measured": measured, "minutes": round((time.monotonic() - started) / 60, 1)}
+    record = {
+        "settings": settings.model_dump(),
+        "measured": measured,
+        "minutes": round((time.monotonic() - started) / 60, 1),
+    }
     (arguments.out / "build.json").write_text(json.dumps(record, indent=2) + "\n")
     print(json.dumps(record))
     return 0

@@ -47,7 +47,9 @@ def build_tokenizer(folder: Path) -> CLIPTokenizer:
     bpe.train_from_iterator(
         captions,
         trainers.BpeTrainer(
-            vocab_size=256, end_of_word_suffix="</w>", special_tokens=["<|startoftext|>", "<|endoftext|>"],
+            vocab_size=256,
+            end_of_word_suffix="</w>",
+            special_tokens=["<|startoftext|>", "<|endoftext|>"],
             initial_alphabet=list("abcdefghijklmnopqrstuvwxyz"),
         ),
     )
@@ -100,7 +102,11 @@ def _latents(vae: AutoencoderKL, pixels: torch.Tensor) -> tuple[torch.Tensor, to
 
 
 def build_denoiser(
-    settings: DiffusionBuild, pipeline: StableDiffusionPipeline, pixels: torch.Tensor, captions: list[str], probe: int = 128
+    settings: DiffusionBuild,
+    pipeline: StableDiffusionPipeline,
+    pixels: torch.Tensor,
+    captions: list[str],
+    probe: int = 128,
 ) -> None:
     """Trains the U-Net and the text encoder of the pipeline in place; both end as moving averages of the weights."""
     tokens = pipeline.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
@@ -154,7 +160,9 @@ def measure(pipeline: StableDiffusionPipeline, count: int, steps: int = 10, guid
     for start in range(0, len(captions), 64):
         chunk = captions[start : start + 64]
         generators = [torch.Generator().manual_seed(start + k) for k in range(len(chunk))]
-        pictures = pipeline(chunk, num_inference_steps=steps, guidance_scale=guidance, generator=generators, height=SIZE, width=SIZE).images
+        pictures = pipeline(
+            chunk, num_inference_steps=steps, guidance_scale=guidance, generator=generators, height=SIZE, width=SIZE
+        ).images
         scores += [oracle.score(c, p) for c, p in zip(chunk, pictures, strict=True)]
     keys = scores[0].keys()
     return {k: round(float(np.mean([v for s in scores if (v := s[k]) is not None])), 4) for k in keys}
@@ -169,29 +177,54 @@ def build(settings: DiffusionBuild, folder: Path) -> dict[str, float]:
     vae = build_vae(settings, pixels)
     text = CLIPTextModel(
         CLIPTextConfig(
-            vocab_size=len(tokenizer), hidden_size=64, intermediate_size=192, num_hidden_layers=2, num_attention_heads=4,
-            max_position_embeddings=16, projection_dim=64, bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+            vocab_size=len(tokenizer),
+            hidden_size=64,
+            intermediate_size=192,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=16,
+            projection_dim=64,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
         )
     )
     unet = UNet2DConditionModel(
-        sample_size=SIZE // 4, in_channels=4, out_channels=4, block_out_channels=(48, 96), layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D",) * 2, up_block_types=("CrossAttnUpBlock2D",) * 2,
-        cross_attention_dim=64, attention_head_dim=16, norm_num_groups=16,
+        sample_size=SIZE // 4,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(48, 96),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
+        cross_attention_dim=64,
+        attention_head_dim=16,
+        norm_num_groups=16,
     )
     scheduler = DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False,
-        steps_offset=1, timestep_spacing="trailing",
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        timestep_spacing="trailing",
     )
     pipeline = StableDiffusionPipeline(
-        vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet, scheduler=scheduler,
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+        vae=vae,
+        text_encoder=text,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
     )
     build_denoiser(settings, pipeline, pixels, [c for _, c in pairs])
     return save(pipeline, folder)
 
 
 def save(pipeline: StableDiffusionPipeline, folder: Path) -> dict[str, float]:
-    """Saves the pipeline in half precision, which halves what the package ships, and measures it as it will be loaded."""
+    """Saves the pipeline in half precision, to ship half the bytes, and measures it as it will be loaded."""
     pipeline.to(torch.float16).save_pretrained(folder)
     return measure(StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32), 512)

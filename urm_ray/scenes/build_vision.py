@@ -16,7 +16,7 @@ from urm_ray.scenes.render import QUALITY_FAULTS, draw, place, spoil
 
 
 def labelled_cells(rng: random.Random) -> tuple[Image.Image, list[int], int]:
-    """A picture, what is in each of its 16 cells of 8 x 8 pixels (0 nothing, else 1 + thing), and its fault's number."""
+    """A picture, what is in each of its 16 cells of 8 x 8 pixels (0 nothing, else 1 + thing), its fault's number."""
     scene = sample_scene(rng, 0.6)
     places = place(scene, rng)
     picture, fault = draw(scene, places, rng), 0
@@ -38,7 +38,9 @@ def teach_to_see(tower: Any, processor: Any, rng: random.Random, steps: int, min
     A tower that sees makes the language model's lessons many times shorter, as pretrained towers do in large models.
     """
     classes = {"thing": 1 + len(COLOURS) * len(SHAPES), "place": 16, "fault": 1 + 3 * len(QUALITY_FAULTS)}
-    heads = torch.nn.ModuleDict({name: torch.nn.Linear(tower.config.out_hidden_size, size) for name, size in classes.items()})
+    heads = torch.nn.ModuleDict(
+        {name: torch.nn.Linear(tower.config.out_hidden_size, size) for name, size in classes.items()}
+    )
     parameters = [*tower.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr, weight_decay=0.01, betas=(0.9, 0.98))
     started, step = time.monotonic(), 0
@@ -61,5 +63,10 @@ def teach_to_see(tower: Any, processor: Any, rng: random.Random, steps: int, min
         optimizer.step()
         step += 1
         if step % 100 == 0:
-            right = {name: round((guesses[name].argmax(-1) == wanted[name]).float().mean().item(), 3) for name in classes}
-            print(f"vision {step} loss {loss.item():.4f} right {right} after {time.monotonic() - started:.0f} s", flush=True)
+            right = {
+                name: round((guesses[name].argmax(-1) == wanted[name]).float().mean().item(), 3) for name in classes
+            }
+            print(
+                f"vision {step} loss {loss.item():.4f} right {right} after {time.monotonic() - started:.0f} s",
+                flush=True,
+            )

@@ -14,36 +14,18 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from pydantic import BaseModel
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import (
-    PreTrainedTokenizerFast,
-    Qwen2_5_VLConfig,
-    Qwen2_5_VLForConditionalGeneration,
-    Qwen2_5_VLProcessor,
-    Qwen2VLImageProcessor,
-    Qwen2VLVideoProcessor,
-)
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 from urm_ray.evaluation.preferences import agreement, ask_preferences
 from urm_ray.judge.engine import TransformersEngine
 from urm_ray.judge.protocol import UNIFIED
 from urm_ray.judge.scorer import JudgeScorer
+from urm_ray.scenes.build_processor import build_processor
 from urm_ray.scenes.build_vision import teach_to_see
-from urm_ray.scenes.grammar import OPPOSITE, Scene, all_scenes, misread, sample_scene
+from urm_ray.scenes.grammar import OPPOSITE, Scene, misread, sample_scene
 from urm_ray.scenes.preferences import Scenes
 from urm_ray.scenes.questions import View, about_one, about_two
 from urm_ray.scenes.render import QUALITY_FAULTS, SIZE, render, spoil
-
-SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
-TEMPLATE = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
-    "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
-    "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
-    "{% elif part['type'] == 'video' %}<|vision_start|><|video_pad|><|vision_end|>"
-    "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}"
-    "{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
-_WORDS = r"'s|[A-Za-z]+| ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]+|\s+"
 
 
 class VlmBuild(BaseModel, frozen=True, extra="forbid"):
@@ -70,61 +52,46 @@ class VlmBuild(BaseModel, frozen=True, extra="forbid"):
     minutes: float = 15.0
 
 
-def _texts(rng: random.Random) -> list[str]:
-    texts = [scene.caption() for scene in all_scenes()]
-    views = [View(sample_scene(rng), rng.choice([None, *QUALITY_FAULTS])) for _ in range(4000)]
-    for a, b in zip(views[::2], views[1::2], strict=True):
-        texts += [*about_one(a, rng), *about_two(a, b, rng)]
-    for form in UNIFIED.forms.values():
-        texts += [*form.labels, form.asking.replace("{prompt}", ""), *form.answers] * 50
-    return texts + ["user", "assistant", "Image 1:", "Image 2:", " 1 2 3 4 5 6 7 8 9 0"] * 200
-
-
-def build_processor(settings: VlmBuild) -> Qwen2_5_VLProcessor:
-    """Image processor of patch 4, byte-level BPE tokenizer with Qwen's special tokens, and a chat template."""
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(_WORDS), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=settings.vocabulary, special_tokens=list(SPECIAL), initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
-    )
-    bpe.train_from_iterator(_texts(random.Random(settings.seed)), trainer)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>", model_max_length=4096,
-        extra_special_tokens=list(SPECIAL[1:]),
-    )
-    pixels = {"min_pixels": 8 * 8, "max_pixels": 64 * 64}
-    common: dict[str, Any] = {"patch_size": 4, "merge_size": 2, "temporal_patch_size": 2, **pixels}
-    return Qwen2_5_VLProcessor(
-        image_processor=Qwen2VLImageProcessor(**common), tokenizer=tokenizer,
-        video_processor=Qwen2VLVideoProcessor(**common), chat_template=TEMPLATE,
-    )
-
-
 def build_model(settings: VlmBuild, processor: Qwen2_5_VLProcessor) -> Qwen2_5_VLForConditionalGeneration:
     token = processor.tokenizer.convert_tokens_to_ids
     head = settings.hidden // settings.heads
     config = Qwen2_5_VLConfig(
         text_config={
-            "vocab_size": len(processor.tokenizer), "hidden_size": settings.hidden, "intermediate_size": settings.hidden * 5 // 2,
-            "num_hidden_layers": settings.layers, "num_attention_heads": settings.heads,
-            "num_key_value_heads": settings.heads // 2, "max_position_embeddings": 4096, "tie_word_embeddings": True,
+            "vocab_size": len(processor.tokenizer),
+            "hidden_size": settings.hidden,
+            "intermediate_size": settings.hidden * 5 // 2,
+            "num_hidden_layers": settings.layers,
+            "num_attention_heads": settings.heads,
+            "num_key_value_heads": settings.heads // 2,
+            "max_position_embeddings": 4096,
+            "tie_word_embeddings": True,
             "rope_parameters": {
-                "rope_type": "default", "rope_theta": 10_000.0,
+                "rope_type": "default",
+                "rope_theta": 10_000.0,
                 "mrope_section": [head // 4, head // 8, head // 8],
             },
-            "bos_token_id": token("<|endoftext|>"), "eos_token_id": token("<|im_end|>"), "pad_token_id": token("<|endoftext|>"),
+            "bos_token_id": token("<|endoftext|>"),
+            "eos_token_id": token("<|im_end|>"),
+            "pad_token_id": token("<|endoftext|>"),
         },
         vision_config={
-            "depth": settings.vision_layers, "hidden_size": settings.vision_hidden,
-            "intermediate_size": settings.vision_hidden * 5 // 2, "num_heads": 2, "out_hidden_size": settings.hidden,
-            "patch_size": 4, "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": SIZE,
-            "fullatt_block_indexes": list(range(settings.vision_layers)), "tokens_per_second": 2,
+            "depth": settings.vision_layers,
+            "hidden_size": settings.vision_hidden,
+            "intermediate_size": settings.vision_hidden * 5 // 2,
+            "num_heads": 2,
+            "out_hidden_size": settings.hidden,
+            "patch_size": 4,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "window_size": SIZE,
+            "fullatt_block_indexes": list(range(settings.vision_layers)),
+            "tokens_per_second": 2,
         },
-        vision_start_token_id=token("<|vision_start|>"), vision_end_token_id=token("<|vision_end|>"),
-        image_token_id=token("<|image_pad|>"), video_token_id=token("<|video_pad|>"), tie_word_embeddings=True,
+        vision_start_token_id=token("<|vision_start|>"),
+        vision_end_token_id=token("<|vision_end|>"),
+        image_token_id=token("<|image_pad|>"),
+        video_token_id=token("<|video_pad|>"),
+        tie_word_embeddings=True,
     )
     model = Qwen2_5_VLForConditionalGeneration(config)
     model.generation_config.eos_token_id = token("<|im_end|>")
@@ -164,7 +131,12 @@ def conversation(
         scene = view.scene if near < 0.25 else misread(view.scene, rng) if near < 0.8 else None
         picture, other = draw_view(rng, scene)
         pictures.append(picture)
-        content = [{"type": "text", "text": "Image 1:"}, {"type": "image"}, {"type": "text", "text": "Image 2:"}, {"type": "image"}]
+        content = [
+            {"type": "text", "text": "Image 1:"},
+            {"type": "image"},
+            {"type": "text", "text": "Image 2:"},
+            {"type": "image"},
+        ]
     messages: list[dict[str, Any]] = []
     for number in range(2 if only_captions else settings.questions):
         if only_captions and number == 0:
@@ -198,10 +170,13 @@ def build(settings: VlmBuild, folder: Path) -> dict[str, float]:
     """Makes the model and its processor, saves them to `folder` and returns the measured accuracy of its answers."""
     torch.manual_seed(settings.seed)
     rng = random.Random(settings.seed)
-    processor = build_processor(settings)
+    processor = build_processor(settings.seed, settings.vocabulary)
     processor.save_pretrained(folder)
     model = build_model(settings, processor)
-    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(processor.tokenizer)} tokens", flush=True)
+    print(
+        f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(processor.tokenizer)} tokens",
+        flush=True,
+    )
 
     def batch(only_captions: bool) -> tuple[Any, torch.Tensor]:
         chats, pictures = zip(*(conversation(settings, rng, only_captions) for _ in range(settings.batch)), strict=True)
@@ -239,7 +214,10 @@ def build(settings: VlmBuild, folder: Path) -> dict[str, float]:
             optimizer.step()
         right, seen, step = right + (logits.argmax(-1) == wanted).sum().item(), seen + len(wanted), step + 1
         if step % 100 == 0:
-            print(f"vlm {step} loss {loss.item():.4f} tokens right {right / seen:.4f} after {time.monotonic() - started:.0f} s", flush=True)
+            print(
+                f"vlm {step} loss {loss.item():.4f} right {right / seen:.4f} after {time.monotonic() - started:.0f} s",
+                flush=True,
+            )
             right, seen = 0.0, 0
         if step % 1000 == 0:
             print(f"vlm {step} quality {measure(model, processor, 200)}", flush=True)
@@ -271,7 +249,9 @@ def measure(model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProc
         texts = [processor.apply_chat_template(chat[:-1], tokenize=False, add_generation_prompt=True) for chat in chats]
         inputs = processor(text=texts, images=list(pictures), padding=True, return_tensors="pt")
         out = model.generate(**inputs, max_new_tokens=16, do_sample=False)[:, inputs["input_ids"].shape[1] :]
-        for chat, shown, said in zip(chats, pictures, processor.batch_decode(out, skip_special_tokens=True), strict=True):
+        for chat, shown, said in zip(
+            chats, pictures, processor.batch_decode(out, skip_special_tokens=True), strict=True
+        ):
             kind = "caption" if "Describe" in chat[0]["content"][-1]["text"] else "one" if len(shown) == 1 else "two"
             results[kind].append(float(said.strip() == chat[1]["content"]))
     processor.tokenizer.padding_side = "right"

@@ -11,8 +11,10 @@ from urm_ray.scenes.grammar import misread, sample_scene
 from urm_ray.scenes.render import QUALITY_FAULTS, render, spoil
 
 
-def captioned(seed: int, count: int, wrong: float, spoiled: float, relation_share: float = 0.55) -> Iterator[tuple[Image.Image, str]]:
-    """`count` pairs (picture, caption); a share `wrong` of captions misstates one thing, a share `spoiled` has a fault."""
+def captioned(
+    seed: int, count: int, wrong: float, spoiled: float, relation_share: float = 0.55
+) -> Iterator[tuple[Image.Image, str]]:
+    """`count` pairs (picture, caption); of which `wrong` captions and `spoiled` pictures, as shares."""
     rng = random.Random(seed)
     for _ in range(count):
         scene = sample_scene(rng, relation_share)

@@ -93,7 +93,8 @@ def captions(split_held_out: bool, key: Callable[[str], str]) -> list[str]:
     """
     scenes = [s for s in all_scenes() if held_out(s.caption()) == split_held_out]
     kinds = [
-        sorted((s.caption() for s in scenes if (s.relation is not None) == related), key=key) for related in (True, False)
+        sorted((s.caption() for s in scenes if (s.relation is not None) == related), key=key)
+        for related in (True, False)
     ]
     mixed = [caption for turn in itertools.zip_longest(*kinds) for caption in turn]
     return [caption for caption in mixed if caption is not None]

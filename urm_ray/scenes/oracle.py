@@ -59,7 +59,7 @@ def read(picture: Image.Image) -> list[Found]:
     found = []
     palette = np.array([RGB[c] for c in COLOURS], np.float32)
     nearest = np.linalg.norm(pixels[:, :, None] - palette, axis=-1).argmin(-1)
-    labels, count = ndimage.label(distance > _INK)
+    labels, _count = ndimage.label(distance > _INK)
     for i, box in enumerate(ndimage.find_objects(labels), start=1):
         own = labels[box] == i
         core = own & (distance[box] > 0.8 * np.percentile(distance[box][own], 90))

@@ -28,7 +28,7 @@ FAULT_COST = (0.0, 0.08, 0.18, 0.30)
 
 
 def wrongness(asked: Scene, drawn: Scene) -> int:
-    """How many things about a drawn scene differ from the asked one: colours, shapes, missing or extra things, relation."""
+    """How much of a drawn scene differs from the asked one: colours, shapes, missing or extra things, relation."""
     short, long = sorted((asked.things, drawn.things), key=len)
     cost = min(
         sum((a.colour != b.colour) + (a.shape != b.shape) for a, b in zip(short, chosen, strict=True))
@@ -47,7 +47,7 @@ def quality(wrong: int, strength: int) -> float:
 
 
 def candidate(asked: Scene, rng: random.Random) -> tuple[Image.Image, float]:
-    """A picture for a caption, with faults of alignment and of quality in graded strength, and how good people find it."""
+    """A picture for a caption, with faults of alignment and quality in graded strength, and how good people find it."""
     drawn = asked
     for _ in range(rng.choices((0, 1, 2, 3), (0.45, 0.35, 0.14, 0.06))[0]):
         drawn = misread(drawn, rng)
@@ -77,7 +77,10 @@ class Scenes:
         if part.endswith("prompts"):
             for caption in self._captions(part)[start:stop]:
                 yield {
-                    "prompt_id": digest("prompt", caption), "task": "image_generation", "prompt": caption, "context": [],
+                    "prompt_id": digest("prompt", caption),
+                    "task": "image_generation",
+                    "prompt": caption,
+                    "context": [],
                     "source": "scenes",
                 }
             return
@@ -96,10 +99,18 @@ class Scenes:
         pair = part.endswith("pairs")
         shown = [candidate(scene, rng) for _ in range(2 if pair else 1)]
         row: dict[str, Any] = {
-            "preference_id": digest("scenes", self.seed, part, number), "task": "image_generation",
-            "kind": "pair" if pair else "point", "prompt": scene.caption(), "context": [],
+            "preference_id": digest("scenes", self.seed, part, number),
+            "task": "image_generation",
+            "kind": "pair" if pair else "point",
+            "prompt": scene.caption(),
+            "context": [],
             "candidates": [{"media": encode_image(picture), "text": None} for picture, _ in shown],
-            "label": None, "score": None, "scale": None, "dimension": None, "rationale": None, "source": "scenes",
+            "label": None,
+            "score": None,
+            "scale": None,
+            "dimension": None,
+            "rationale": None,
+            "source": "scenes",
         }
         if pair:
             difference = shown[0][1] - shown[1][1]

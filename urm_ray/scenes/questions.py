@@ -53,7 +53,19 @@ def about_one(view: View, rng: random.Random) -> tuple[str, str]:
     """A question about a single picture and its answer."""
     scene, things = view.scene, view.scene.things
     yes = rng.random() < 0.5
-    kinds = ["describe", "count", "colour", "shape", "exists", "exists", "relation", "relation", *["caption"] * 3, "quality", "quality"]
+    kinds = [
+        "describe",
+        "count",
+        "colour",
+        "shape",
+        "exists",
+        "exists",
+        "relation",
+        "relation",
+        *["caption"] * 3,
+        "quality",
+        "quality",
+    ]
     match rng.choice(kinds):
         case "describe":
             return "Describe the image.", scene.caption()
@@ -106,4 +118,6 @@ def about_two(first: View, second: View, rng: random.Random) -> tuple[str, str]:
 
 
 def _which(first: bool, second: bool) -> str:
-    return {(True, True): "both", (True, False): "the first", (False, True): "the second"}.get((first, second), "neither")
+    return {(True, True): "both", (True, False): "the first", (False, True): "the second"}.get(
+        (first, second), "neither"
+    )

@@ -39,7 +39,9 @@ class ParquetPreferences:
         for kind in ("pair", "point"):
             found = pc.indices_nonzero(pc.equal(table["kind"], kind))
             ids, rows = table["preference_id"].take(found).to_pylist(), found.to_pylist()
-            heldout, train = split(ids, self.seed, self.wanted.get(f"heldout_{kind}s", 0), self.wanted.get(f"train_{kind}s", 0))
+            heldout, train = split(
+                ids, self.seed, self.wanted.get(f"heldout_{kind}s", 0), self.wanted.get(f"train_{kind}s", 0)
+            )
             parts[f"heldout_{kind}s"] = [rows[i] for i in heldout]
             parts[f"train_{kind}s"] = [rows[i] for i in train]
         return parts

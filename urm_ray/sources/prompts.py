@@ -1,4 +1,4 @@
-"""Prompts from a text file: one prompt a line, or one JSON object a line with `prompt` and, if you like, `prompt_id`."""
+"""Prompts from a text file: a prompt a line, or a JSON object a line with `prompt` and, if you like, `prompt_id`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PromptFile:
         prompts, ids = set(), set()
         for number, line in enumerate(self.path.read_bytes().splitlines(), start=1):
             row = self._row(f"{self.path.name}:{number}", line) if line.strip() else None
-            if row is None or isinstance(row, dict) and row["prompt"] in prompts:
+            if row is None or (isinstance(row, dict) and row["prompt"] in prompts):
                 continue
             if isinstance(row, dict) and row["prompt_id"] in ids:
                 row = Rejected(f"{self.path.name}:{number}", "repeated prompt_id", row["prompt_id"])
@@ -44,7 +44,9 @@ class PromptFile:
     @cached_property
     def _parts(self) -> dict[str, list[int]]:
         ids = [row["prompt_id"] if isinstance(row, dict) else row.row_id for row in self._rows]
-        heldout, train = split(ids, self.seed, self.wanted.get("heldout_prompts", 0), self.wanted.get("train_prompts", 0))
+        heldout, train = split(
+            ids, self.seed, self.wanted.get("heldout_prompts", 0), self.wanted.get("train_prompts", 0)
+        )
         return {"heldout_prompts": heldout, "train_prompts": train}
 
     def size(self, part: Part) -> int:
@@ -70,6 +72,9 @@ class PromptFile:
             return Rejected(where, "prompt too long", f"{len(prompt)} characters, {MAX_CHARACTERS} at most")
         prompt = prompt.strip()
         return {
-            "prompt_id": digest("prompt", prompt) if named in (None, "") else str(named), "task": "image_generation",
-            "prompt": prompt, "context": [], "source": self.path.name,
+            "prompt_id": digest("prompt", prompt) if named in (None, "") else str(named),
+            "task": "image_generation",
+            "prompt": prompt,
+            "context": [],
+            "source": self.path.name,
         }

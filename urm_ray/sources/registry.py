@@ -26,7 +26,7 @@ class Rejected:
 class Source(Protocol):
     """Rows of each part by number. The same number always gives the same row, on whichever node it is read.
 
-    `Source(path, seed, wanted)` is constructed wherever rows are read; `wanted` is the number of rows asked of each part.
+    `Source(path, seed, wanted)` is made wherever rows are read; `wanted` says how many are asked of each part.
     """
 
     def __init__(self, path: str | None, seed: int, wanted: dict[str, int]) -> None: ...

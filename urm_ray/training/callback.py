@@ -12,7 +12,7 @@ from ray.train import Checkpoint
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
-class TrainingStopped(RuntimeError):
+class TrainingError(RuntimeError):
     """Training cannot go on; the message says why in one sentence."""
 
 
@@ -27,11 +27,16 @@ class RayTrainCallback(TrainerCallback):
         self.name = name
 
     def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **_: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
     ) -> None:
         figures = {k: v for k, v in (logs or {}).items() if isinstance(v, (int, float))}
         if not math.isfinite(figures.get("loss", 0.0)):
-            raise TrainingStopped(f"{self.name}: the loss at step {state.global_step} is not a number")
+            raise TrainingError(f"{self.name}: the loss at step {state.global_step} is not a number")
         if state.is_world_process_zero and "loss" in figures:
             shown = "  ".join(f"{k} {v:.4g}" for k, v in figures.items() if k not in ("epoch", "num_tokens"))
             print(f"[{self.name}] step {state.global_step}/{state.max_steps}  {shown}", flush=True)
@@ -40,7 +45,9 @@ class RayTrainCallback(TrainerCallback):
         assert args.output_dir is not None
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         first_of_node = ray.train.get_context().get_local_rank() == 0
-        ray.train.report({"step": state.global_step}, checkpoint=Checkpoint.from_directory(folder) if first_of_node else None)
+        ray.train.report(
+            {"step": state.global_step}, checkpoint=Checkpoint.from_directory(folder) if first_of_node else None
+        )
 
 
 def remove_local_checkpoints(output_dir: str) -> None:

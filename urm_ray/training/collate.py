@@ -72,11 +72,15 @@ class RewardCollate:
             form = self.protocol.form(row["task"], row["kind"])
             shown = [decode_image(c["media"]) for c in row["candidates"]]
             closed = self.answer(row) + self.processor.tokenizer.eos_token
-            question = self.processor.apply_chat_template(form.messages(row["prompt"]), tokenize=False, add_generation_prompt=True)
+            question = self.processor.apply_chat_template(
+                form.messages(row["prompt"]), tokenize=False, add_generation_prompt=True
+            )
             texts.append(question + closed)
             images.append(shown[::-1] if row[SWAPPED] else shown)
             lengths.append(self._answer_length(closed))
-        inputs = dict(self.processor(text=texts, images=images, padding=True, padding_side="right", return_tensors="pt"))
+        inputs = dict(
+            self.processor(text=texts, images=images, padding=True, padding_side="right", return_tensors="pt")
+        )
         ends = inputs["attention_mask"].sum(1)
         place = torch.arange(inputs["input_ids"].shape[1])
         answer = (place < ends[:, None]) & (place >= (ends - torch.tensor(lengths))[:, None])

@@ -16,7 +16,7 @@ from urm_ray.config import DpoConfig
 from urm_ray.media import decode_image
 from urm_ray.models import load_pipeline
 from urm_ray.schema import seed_of
-from urm_ray.training.callback import RayTrainCallback, TrainingStopped, remove_local_checkpoints
+from urm_ray.training.callback import RayTrainCallback, TrainingError, remove_local_checkpoints
 from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, start_worker
 from urm_ray.training.lora import add_lora
 from urm_ray.training.losses import DiffusionDpo, diffusion_dpo_loss
@@ -40,7 +40,9 @@ class PairEncoder:
         steps = pipeline.scheduler.config.num_train_timesteps
         self.timesteps = (config.min_timestep, steps if config.max_timestep is None else config.max_timestep)
         if pipeline.scheduler.config.prediction_type != "epsilon":
-            raise ValueError(f"Diffusion-DPO here needs epsilon prediction, not {pipeline.scheduler.config.prediction_type}")
+            raise ValueError(
+                f"Diffusion-DPO here needs epsilon prediction, not {pipeline.scheduler.config.prediction_type}"
+            )
 
     @torch.no_grad()
     def __call__(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
@@ -56,7 +58,10 @@ class PairEncoder:
         posterior = vae.encode(batch["pixels"].to(device, vae.dtype)).latent_dist
         latents = (posterior.mean + posterior.std * spread) * vae.config.scaling_factor
         tokens = self.pipeline.tokenizer(
-            batch["prompts"], padding="max_length", max_length=self.pipeline.tokenizer.model_max_length, truncation=True,
+            batch["prompts"],
+            padding="max_length",
+            max_length=self.pipeline.tokenizer.model_max_length,
+            truncation=True,
             return_tensors="pt",
         ).input_ids.to(device)
         hidden = self.pipeline.text_encoder(tokens).last_hidden_state
@@ -71,7 +76,7 @@ class PairEncoder:
 
 
 class DiffusionDpoTrainer(Trainer):
-    """The step of Diffusion-DPO in transformers' loop. Logs winner and loser errors apart, each over the reference's."""
+    """The step of Diffusion-DPO in transformers' loop. Logs winner and loser errors apart."""
 
     def __init__(
         self, *args: Any, batches: ShardBatches, encoder: PairEncoder, reference: Any, config: DpoConfig, **kwargs: Any
@@ -99,15 +104,20 @@ class DiffusionDpoTrainer(Trainer):
         reference = self._reference(model, arguments)
         result = diffusion_dpo_loss(model(*arguments).sample, reference, encoded["target"], self.config.beta)
         if self._micro == 0 and abs(float(result.loss) - math.log(2)) > 1e-3:
-            raise TrainingStopped(f"the loss at step 0 is {float(result.loss):.5f}, not ln 2: the reference is not the policy")
+            raise TrainingError(
+                f"the loss at step 0 is {float(result.loss):.5f}, not ln 2: the reference is not the policy"
+            )
         self._micro += 1
         self._note(result)
         return result.loss
 
     def _note(self, result: DiffusionDpo) -> None:
         figures = {
-            "winner_error": result.winner_error, "loser_error": result.loser_error,
-            "winner_reference": result.winner_reference, "loser_reference": result.loser_reference, "accuracy": result.accuracy,
+            "winner_error": result.winner_error,
+            "loser_error": result.loser_error,
+            "winner_reference": result.winner_reference,
+            "loser_reference": result.loser_reference,
+            "accuracy": result.accuracy,
         }
         for name, value in figures.items():
             self._sums.setdefault(name, []).append(float(value.detach().mean()))
@@ -148,12 +158,22 @@ def dpo_loop(settings: dict[str, Any]) -> None:
     reference = pipeline.unet.requires_grad_(False).eval() if config.reference == "copy" else None
     checkpoint, done = last_checkpoint(scratch)
     batches = ShardBatches(
-        ray.train.get_dataset_shard("train"), collate_pairs, config.batch, total=config.steps * config.accumulate,
-        start=done * config.accumulate, seed=settings["seed"] % 2**31, window=settings["rows"],
+        ray.train.get_dataset_shard("train"),
+        collate_pairs,
+        config.batch,
+        total=config.steps * config.accumulate,
+        start=done * config.accumulate,
+        seed=settings["seed"] % 2**31,
+        window=settings["rows"],
     )
     trainer = DiffusionDpoTrainer(
-        model=fresh(), args=arguments, callbacks=[RayTrainCallback("dpo")], batches=batches,
-        encoder=PairEncoder(pipeline, config, settings["seed"]), reference=reference, config=config,
+        model=fresh(),
+        args=arguments,
+        callbacks=[RayTrainCallback("dpo")],
+        batches=batches,
+        encoder=PairEncoder(pipeline, config, settings["seed"]),
+        reference=reference,
+        config=config,
     )
     run_trainer(trainer, checkpoint)
 

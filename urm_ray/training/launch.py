@@ -20,7 +20,11 @@ from urm_ray.schema import digest
 
 
 def launch(
-    loop: Callable[[dict[str, Any]], None], settings: dict[str, Any], config: TrainConfig, stage: store.Stage, train: Dataset
+    loop: Callable[[dict[str, Any]], None],
+    settings: dict[str, Any],
+    config: TrainConfig,
+    stage: store.Stage,
+    train: Dataset,
 ) -> None:
     """Runs `loop` on every worker until the stage holds `model/` and `history.json`.
 
@@ -31,7 +35,9 @@ def launch(
     trainer = TorchTrainer(
         loop,
         train_loop_config=settings,
-        scaling_config=ScalingConfig(num_workers=config.workers, use_gpu=config.use_gpu, resources_per_worker=resources),
+        scaling_config=ScalingConfig(
+            num_workers=config.workers, use_gpu=config.use_gpu, resources_per_worker=resources
+        ),
         run_config=RunConfig(
             name="train",
             storage_path=stage.uri,
@@ -100,7 +106,9 @@ def save_model(trainer: Any, fresh: Callable[[], Any], save: Callable[[Any, str]
         with tempfile.TemporaryDirectory() as folder:
             save(model, folder)
             store.upload_dir(folder, store.join(stage_uri, "model"))
-        store.write_json(store.join(stage_uri, "history.json"), [entry for entry in trainer.state.log_history if "loss" in entry])
+        store.write_json(
+            store.join(stage_uri, "history.json"), [entry for entry in trainer.state.log_history if "loss" in entry]
+        )
 
 
 def load_weights(model: Any, state: dict[str, Any]) -> None:
@@ -110,4 +118,6 @@ def load_weights(model: Any, state: dict[str, Any]) -> None:
     came = {own[name].data_ptr() for name in state if name in own}
     missing = [name for name in loaded.missing_keys if name in own and own[name].data_ptr() not in came]
     if loaded.unexpected_keys or missing:
-        raise ValueError(f"weights do not fit: {len(missing)} missing {missing[:3]}, {len(loaded.unexpected_keys)} unexpected")
+        raise ValueError(
+            f"weights do not fit: {len(missing)} missing {missing[:3]}, {len(loaded.unexpected_keys)} unexpected"
+        )

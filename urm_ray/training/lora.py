@@ -20,6 +20,8 @@ def add_lora(model: torch.nn.Module, config: LoraConfig) -> Any:
     if targets == "all-linear":
         names = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
         targets = [name for name in names if name.rsplit(".", 1)[-1] != "lm_head"]
-    peft_config = PeftLoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=targets)
+    peft_config = PeftLoraConfig(
+        r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=targets
+    )
     # Adapters stay in the model's own type: mixed types break ZeRO-3.
     return get_peft_model(model, peft_config, autocast_adapter_dtype=False)

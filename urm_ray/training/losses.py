@@ -21,7 +21,7 @@ class DiffusionDpo:
 
 
 def sample_errors(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Squared error of each sample (B,), averaged over all its other axes, so that a clip counts once like a picture."""
+    """Squared error of each sample (B,), averaged over its other axes: a clip counts once, like a picture."""
     return (predicted.float() - target.float()).square().flatten(1).mean(1)
 
 
@@ -42,6 +42,10 @@ def diffusion_dpo_loss(
         winner_reference, loser_reference = sample_errors(reference, target).chunk(2)
     inside = -0.5 * beta * ((winner - winner_reference) - (loser - loser_reference))
     return DiffusionDpo(
-        -F.logsigmoid(inside).mean(), winner.detach(), loser.detach(), winner_reference, loser_reference,
+        -F.logsigmoid(inside).mean(),
+        winner.detach(),
+        loser.detach(),
+        winner_reference,
+        loser_reference,
         (inside.detach() > 0).float(),
     )

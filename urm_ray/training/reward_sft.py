@@ -53,13 +53,21 @@ def reward_loop(settings: dict[str, Any]) -> None:
     processor = load_processor(settings["base"])
     checkpoint, done = last_checkpoint(scratch)
     batches = ShardBatches(
-        ray.train.get_dataset_shard("train"), RewardCollate(processor, protocol(settings["protocol"])), config.batch,
-        total=config.steps * config.accumulate, start=done * config.accumulate, seed=settings["seed"] % 2**31,
+        ray.train.get_dataset_shard("train"),
+        RewardCollate(processor, protocol(settings["protocol"])),
+        config.batch,
+        total=config.steps * config.accumulate,
+        start=done * config.accumulate,
+        seed=settings["seed"] % 2**31,
         window=config.shuffle_rows,
     )
     trainer = RewardTrainer(
-        model=fresh(), args=arguments, processing_class=processor, data_collator=lambda rows: rows,
-        callbacks=[RayTrainCallback("reward")], batches=batches,
+        model=fresh(),
+        args=arguments,
+        processing_class=processor,
+        data_collator=lambda rows: rows,
+        callbacks=[RayTrainCallback("reward")],
+        batches=batches,
     )
     run_trainer(trainer, checkpoint)
 

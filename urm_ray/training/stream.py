@@ -16,7 +16,14 @@ class ShardBatches:
     """
 
     def __init__(
-        self, shard: Any, collate: Callable[[pa.Table], dict[str, Any]], batch: int, total: int, start: int, seed: int, window: int
+        self,
+        shard: Any,
+        collate: Callable[[pa.Table], dict[str, Any]],
+        batch: int,
+        total: int,
+        start: int,
+        seed: int,
+        window: int,
     ) -> None:
         self.shard, self.collate, self.batch, self.total = shard, collate, batch, total
         self.start, self.seed, self.window = start, seed, window
@@ -26,8 +33,12 @@ class ShardBatches:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         tables = self.shard.iter_batches(
-            batch_size=self.batch, batch_format="pyarrow", drop_last=True, prefetch_batches=2,
-            local_shuffle_buffer_size=max(self.window, self.batch), local_shuffle_seed=self.seed,
+            batch_size=self.batch,
+            batch_format="pyarrow",
+            drop_last=True,
+            prefetch_batches=2,
+            local_shuffle_buffer_size=max(self.window, self.batch),
+            local_shuffle_seed=self.seed,
         )
         for number, table in enumerate(tables):
             if number >= self.total:

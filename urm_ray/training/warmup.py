@@ -1,6 +1,6 @@
 """Compiles DeepSpeed's CPU communication op once, so that the first training does not wait for it.
 
-    python -m urm_ray.training.warmup
+python -m urm_ray.training.warmup
 """
 
 from __future__ import annotations
