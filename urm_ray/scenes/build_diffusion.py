@@ -36,7 +36,7 @@ class DiffusionBuild(BaseModel, frozen=True, extra="forbid"):
     unet_lr: float = 1.5e-3
     batch: int = 64
     caption_dropout: float = 0.05
-    minutes: float = 60.0
+    minutes: float = 26.0
 
 
 def build_tokenizer(folder: Path) -> CLIPTokenizer:

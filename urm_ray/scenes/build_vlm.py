@@ -38,8 +38,8 @@ class VlmBuild(BaseModel, frozen=True, extra="forbid"):
     vision_hidden: int = 64
     vision_layers: int = 3
     vocabulary: int = 640
-    vision_steps: int = 2500
-    vision_minutes: float = 4.0
+    vision_steps: int = 1250
+    vision_minutes: float = 10.0
     vision_lr: float = 2e-3
     steps: int = 6000
     batch: int = 48
@@ -49,7 +49,7 @@ class VlmBuild(BaseModel, frozen=True, extra="forbid"):
     captions_first: float = 0.15
     """Share of the training that sees single pictures, each described first; looking is learnt before comparing."""
     lr: float = 2e-3
-    minutes: float = 15.0
+    minutes: float = 13.0
 
 
 def build_model(settings: VlmBuild, processor: Qwen2_5_VLProcessor) -> Qwen2_5_VLForConditionalGeneration:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ class RayTrainCallback(TrainerCallback):
             raise TrainingError(f"{self.name}: the loss at step {state.global_step} is not a number")
         if state.is_world_process_zero and "loss" in figures:
             shown = "  ".join(f"{k} {v:.4g}" for k, v in figures.items() if k not in ("epoch", "num_tokens"))
-            print(f"[{self.name}] step {state.global_step}/{state.max_steps}  {shown}", flush=True)
+            # Not print: Ray Train sends what is printed to the driver a second time, through its own log.
+            sys.stdout.write(f"[{self.name}] step {state.global_step}/{state.max_steps}  {shown}\n")
+            sys.stdout.flush()
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         assert args.output_dir is not None
