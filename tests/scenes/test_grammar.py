@@ -17,8 +17,8 @@ from urm_ray.scenes.grammar import (
     misread,
     parse,
     sample_scene,
+    wrongness,
 )
-from urm_ray.scenes.preferences import wrongness
 
 SEEDS = st.integers(0, 10_000).map(random.Random)
 SCENES = st.sampled_from(all_scenes())

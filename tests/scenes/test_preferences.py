@@ -6,8 +6,8 @@ import pytest
 from urm_ray import schema
 from urm_ray.media import decode_image
 from urm_ray.scenes import preferences
-from urm_ray.scenes.grammar import held_out, parse
-from urm_ray.scenes.preferences import Scenes, quality, wrongness
+from urm_ray.scenes.grammar import held_out, parse, wrongness
+from urm_ray.scenes.preferences import Scenes, quality
 from urm_ray.sources.check import check_preference, check_prompt
 
 COUNT = 600

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.train
 LENGTH = {"steps": 10, "checkpoint_steps": 2}
 
 
-def _figures(history: list[dict[str, float]]) -> list[tuple[float, ...]]:
-    return [(entry["step"], entry["loss"], entry["grad_norm"], entry["learning_rate"]) for entry in history]
+def _figures(history: list[dict[str, float]]) -> list[float]:
+    return [entry[name] for entry in history for name in ("step", "loss", "grad_norm", "learning_rate")]
 
 
 class WorkerKiller(threading.Thread):

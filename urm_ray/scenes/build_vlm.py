@@ -111,11 +111,11 @@ def as_seen(scene: Scene, rng: random.Random) -> Scene:
 
 def draw_view(rng: random.Random, scene: Scene | None = None) -> tuple[Image.Image, View]:
     scene = as_seen(scene or sample_scene(rng, 0.6), rng)
-    picture, fault = render(scene, rng), None
-    if rng.random() < 0.4:
-        fault = rng.choice(QUALITY_FAULTS)
-        picture = spoil(picture, fault, rng.choice((1, 2, 3)), rng)
-    return picture, View(scene, fault)
+    picture = render(scene, rng)
+    if rng.random() < 0.5:
+        return picture, View(scene)
+    fault, strength = rng.choice(QUALITY_FAULTS), rng.choice((1, 2, 3))
+    return spoil(picture, fault, strength, rng), View(scene, fault, strength)
 
 
 def conversation(

@@ -140,3 +140,17 @@ def misread(scene: Scene, rng: random.Random) -> Scene:
     if len(set(things)) == 1:
         return Scene(tuple(things))
     return Scene(tuple(things), scene.relation)
+
+
+def wrongness(asked: Scene, drawn: Scene) -> int:
+    """How much of a drawn scene differs from the asked one: colours, shapes, missing or extra things, relation."""
+    short, long = sorted((asked.things, drawn.things), key=len)
+    cost = min(
+        sum((a.colour != b.colour) + (a.shape != b.shape) for a, b in zip(short, chosen, strict=True))
+        for chosen in itertools.permutations(long, len(short))
+    )
+    cost += len(long) - len(short)
+    if asked.relation and Counter(asked.things) == Counter(drawn.things):
+        mirrored = Scene(drawn.things[::-1], OPPOSITE[drawn.relation]) if drawn.relation else drawn
+        cost += asked not in (drawn, mirrored)
+    return cost

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Iterator
-from itertools import permutations
 from typing import Any
 
 from PIL import Image
 
 from urm_ray.media import encode_image
-from urm_ray.scenes.grammar import OPPOSITE, Scene, captions, held_out, misread, sample_scene
+from urm_ray.scenes.grammar import Scene, captions, held_out, misread, sample_scene, wrongness
 from urm_ray.scenes.render import QUALITY_FAULTS, render, spoil
 from urm_ray.schema import digest, seed_of
 from urm_ray.sources.registry import Part, Rejected
@@ -25,20 +23,6 @@ TIE_WITHIN = 0.11
 """People call two pictures equally good when their qualities differ by no more than this."""
 WRONG_COST = 0.22
 FAULT_COST = (0.0, 0.08, 0.18, 0.30)
-
-
-def wrongness(asked: Scene, drawn: Scene) -> int:
-    """How much of a drawn scene differs from the asked one: colours, shapes, missing or extra things, relation."""
-    short, long = sorted((asked.things, drawn.things), key=len)
-    cost = min(
-        sum((a.colour != b.colour) + (a.shape != b.shape) for a, b in zip(short, chosen, strict=True))
-        for chosen in permutations(long, len(short))
-    )
-    cost += len(long) - len(short)
-    if asked.relation and Counter(asked.things) == Counter(drawn.things):
-        mirrored = Scene(drawn.things[::-1], OPPOSITE[drawn.relation]) if drawn.relation else drawn
-        cost += asked not in (drawn, mirrored)
-    return cost
 
 
 def quality(wrong: int, strength: int) -> float:

@@ -6,9 +6,11 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from urm_ray.scenes.grammar import COLOURS, OPPOSITE, RELATIONS, SHAPES, Scene, Thing, misread
+from urm_ray.scenes.grammar import COLOURS, OPPOSITE, RELATIONS, SHAPES, Scene, Thing, misread, wrongness
 
 COUNT_WORDS = {1: "one", 2: "two", 3: "three"}
+AMOUNT_WORDS = ("none", "one", "two", "three")
+STRENGTH_WORDS = ("none", "weak", "medium", "strong")
 QUALITY_WORDS = {None: "sharp", "blur": "blurred", "noise": "noisy", "broken": "broken"}
 
 
@@ -18,10 +20,7 @@ class View:
 
     scene: Scene
     fault: str | None = None
-
-
-def _caption_near(scene: Scene, rng: random.Random, true: bool) -> str:
-    return scene.caption() if true else misread(scene, rng).caption()
+    strength: int = 0
 
 
 def _thing_near(scene: Scene, rng: random.Random, true: bool) -> Thing:
@@ -36,6 +35,13 @@ def _thing_near(scene: Scene, rng: random.Random, true: bool) -> Thing:
             shape = rng.choice(SHAPES)
         thing = Thing(colour, shape)
     return thing
+
+
+def _caption_far(scene: Scene, rng: random.Random) -> Scene:
+    """A scene with none to three things changed."""
+    for _ in range(rng.randrange(4)):
+        scene = misread(scene, rng)
+    return scene
 
 
 def shows(view: View, caption_scene: Scene) -> bool:
@@ -64,7 +70,9 @@ def about_one(view: View, rng: random.Random) -> tuple[str, str]:
         "relation",
         *["caption"] * 3,
         "quality",
-        "quality",
+        "strength",
+        "wrong",
+        "wrong",
     ]
     match rng.choice(kinds):
         case "describe":
@@ -90,6 +98,12 @@ def about_one(view: View, rng: random.Random) -> tuple[str, str]:
                 return f"Is the {first.text()[2:]} {relation} the {second.text()[2:]}?", "yes" if yes else "no"
         case "quality":
             return "Is the image sharp, blurred, noisy or broken?", QUALITY_WORDS[view.fault]
+        case "strength":
+            return "How strong is the fault of the image?", STRENGTH_WORDS[view.strength]
+        case "wrong":
+            asked = _caption_far(scene, rng)
+            question = f"How many things of {asked.caption()} are wrong in the image?"
+            return question, AMOUNT_WORDS[min(3, wrongness(asked, scene))]
     asked = scene if yes else misread(scene, rng)
     return f"Does the image show {asked.caption()}?", "yes" if shows(view, asked) else "no"
 
@@ -98,12 +112,40 @@ def about_two(first: View, second: View, rng: random.Random) -> tuple[str, str]:
     """A question about two pictures, named Image 1 and Image 2, and its answer."""
     number, view = rng.choice([(1, first), (2, second)])
     yes = rng.random() < 0.5
-    match rng.choice([*["which"] * 3, *["one"] * 3, "exists", "thing", "describe", "quality", "quality"]):
+    kinds = [
+        "exists",
+        "thing",
+        "describe",
+        "quality",
+        "strength",
+        "stronger",
+        "wrong",
+        "one",
+        "which",
+        "which",
+        "more",
+        "more",
+    ]
+    match rng.choice(kinds):
         case "one":
             asked = view.scene if yes else misread(view.scene, rng)
             return f"Does image {number} show {asked.caption()}?", "yes" if shows(view, asked) else "no"
         case "exists":
             return f"Is there {_thing_near(view.scene, rng, yes).text()} in image {number}?", "yes" if yes else "no"
+        case "strength":
+            return f"How strong is the fault of image {number}?", STRENGTH_WORDS[view.strength]
+        case "stronger":
+            answer = _which(first.strength > second.strength, second.strength > first.strength)
+            return "Which image has the stronger fault?", answer
+        case "wrong":
+            asked = _caption_far(view.scene, rng)
+            question = f"How many things of {asked.caption()} are wrong in image {number}?"
+            return question, AMOUNT_WORDS[min(3, wrongness(asked, view.scene))]
+        case "more":
+            asked = _caption_far(view.scene, rng)
+            counts = [min(3, wrongness(asked, v.scene)) for v in (first, second)]
+            answer = _which(counts[0] > counts[1], counts[1] > counts[0])
+            return f"Which image has more things of {asked.caption()} wrong?", answer
         case "describe":
             return f"Describe image {number}.", view.scene.caption()
         case "thing":

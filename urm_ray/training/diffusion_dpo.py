@@ -147,7 +147,6 @@ def dpo_loop(settings: dict[str, Any]) -> None:
     """One Ray Train worker. settings: `train` (DpoConfig), `policy`, `dtype`, `seed`, `stage`."""
     config = DpoConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
-    arguments = TrainingArguments(**trainer_arguments(config, scratch, settings["seed"], use_cpu=not config.use_gpu))
     device = "auto" if config.use_gpu else "cpu"
 
     def fresh() -> Any:
@@ -156,6 +155,9 @@ def dpo_loop(settings: dict[str, Any]) -> None:
 
     pipeline = load_pipeline(settings["policy"], "float32", device)
     reference = pipeline.unet.requires_grad_(False).eval() if config.reference == "copy" else None
+    model = fresh()
+    # After the models: under ZeRO-3 these arguments make transformers shard whatever it loads, frozen encoders too.
+    arguments = TrainingArguments(**trainer_arguments(config, scratch, settings["seed"], use_cpu=not config.use_gpu))
     checkpoint, done = last_checkpoint(scratch)
     batches = ShardBatches(
         ray.train.get_dataset_shard("train"),
@@ -167,7 +169,7 @@ def dpo_loop(settings: dict[str, Any]) -> None:
         window=settings["rows"],
     )
     trainer = DiffusionDpoTrainer(
-        model=fresh(),
+        model=model,
         args=arguments,
         callbacks=[RayTrainCallback("dpo")],
         batches=batches,
