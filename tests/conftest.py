@@ -24,8 +24,5 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def vlm_path() -> str:
-    """A tiny VLM in the real format: the one that is shipped, else one that was built on this machine."""
-    for folder in (ROOT / "urm_ray/scenes/checkpoints/vlm", Path("/tmp/vlm_smoke")):
-        if (folder / "config.json").is_file():
-            return str(folder)
-    pytest.skip("there is no tiny VLM yet: run urm_ray/scenes/build_vlm.py")
+    """The tiny VLM that the package ships."""
+    return str(ROOT / "urm_ray/scenes/checkpoints/vlm")
