@@ -81,6 +81,11 @@ def parse(caption: str) -> Scene:
     return scene
 
 
+def is_caption(text: str) -> bool:
+    """Whether the grammar says exactly this; a changed scene may need its things in another order."""
+    return text in _by_caption()
+
+
 def held_out(caption: str, share: float = 0.4) -> bool:
     """Whether a caption belongs to the part (of size `share`) that is kept for evaluation; fixed by its text alone."""
     return int(hashlib.sha256(caption.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF < share

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from urm_ray.scenes.grammar import COLOURS, OPPOSITE, RELATIONS, SHAPES, Scene, Thing, misread, wrongness
+from urm_ray.scenes.grammar import COLOURS, OPPOSITE, RELATIONS, SHAPES, Scene, Thing, is_caption, misread, wrongness
 
 COUNT_WORDS = {1: "one", 2: "two", 3: "three"}
 AMOUNT_WORDS = ("none", "one", "two", "three")
@@ -38,10 +38,11 @@ def _thing_near(scene: Scene, rng: random.Random, true: bool) -> Thing:
 
 
 def _caption_far(scene: Scene, rng: random.Random) -> Scene:
-    """A scene with none to three things changed."""
+    """A scene with none to three things changed, which the grammar has a caption for."""
+    far = scene
     for _ in range(rng.randrange(4)):
-        scene = misread(scene, rng)
-    return scene
+        far = misread(far, rng)
+    return far if is_caption(far.caption()) else scene
 
 
 def shows(view: View, caption_scene: Scene) -> bool:
