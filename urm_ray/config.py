@@ -112,6 +112,8 @@ class RewardConfig(TrainConfig):
     """SFT of the base VLM into the judge (paper III-B)."""
 
     train_vision: bool = True
+    attention: str | None = None
+    """eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose."""
     shuffle_rows: int = Field(2048, ge=1)
     """Size of the window in which rows are shuffled anew each epoch."""
 
@@ -136,6 +138,8 @@ class JudgeConfig(Section):
     batch: int = Field(64, ge=1)
     """Questions answered in one forward pass; pair and point questions are mixed."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    attention: str | None = None
+    """eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose."""
     min_mass: float = Field(0.1, ge=0, le=1)
     """An answer counts as unparsed when the possible answers together have less than this probability."""
     actors: PoolConfig = PoolConfig()

@@ -56,12 +56,19 @@ def load_processor(path: str) -> Any:
     return AutoProcessor.from_pretrained(resolve(path))
 
 
-def load_vlm(path: str, dtype: str = "float32", device: str = "auto") -> tuple[Any, Any, str]:
-    """(model in eval mode, processor, device) of a chat VLM; safetensors only, no remote code."""
+def load_vlm(
+    path: str, dtype: str = "float32", device: str = "auto", attention: str | None = None
+) -> tuple[Any, Any, str]:
+    """(model in eval mode, processor, device) of a chat VLM; safetensors only, no remote code.
+
+    attention: eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose.
+    """
     from transformers import AutoModelForImageTextToText
 
     where = pick_device(device)
-    model = AutoModelForImageTextToText.from_pretrained(resolve(path), dtype=torch_dtype(dtype), use_safetensors=True)
+    model = AutoModelForImageTextToText.from_pretrained(
+        resolve(path), dtype=torch_dtype(dtype), use_safetensors=True, attn_implementation=attention
+    )
     return model.to(where).eval(), load_processor(path), where
 
 

@@ -39,8 +39,15 @@ class Engine(Protocol):
 class TransformersEngine:
     """Any chat VLM that `AutoModelForImageTextToText` loads, in this process."""
 
-    def __init__(self, path: str, dtype: str = "float32", device: str = "auto", batch: int = 64) -> None:
-        self.model, self.processor, self.device = load_vlm(path, dtype, device)
+    def __init__(
+        self,
+        path: str,
+        dtype: str = "float32",
+        device: str = "auto",
+        batch: int = 64,
+        attention: str | None = None,
+    ) -> None:
+        self.model, self.processor, self.device = load_vlm(path, dtype, device, attention)
         self.batch = batch
         self._tree = cache(self._build_tree)
 

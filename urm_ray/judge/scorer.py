@@ -8,8 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from urm_ray.judge.engine import Engine, Question, Reading
-from urm_ray.judge.protocol import Form, Kind, Protocol
+from urm_ray.config import JudgeConfig
+from urm_ray.judge.engine import Engine, Question, Reading, TransformersEngine
+from urm_ray.judge.protocol import Form, Kind, Protocol, protocol
 from urm_ray.judge.verdict import PairVerdict, PointVerdict
 from urm_ray.media import MediaError, decode_image
 
@@ -38,8 +39,14 @@ class JudgeScorer:
     min_mass: below this probability of saying any of the form's answers, the answer counts as unparsed.
     """
 
-    def __init__(self, engine: Engine, protocol: Protocol, min_mass: float = 0.0) -> None:
-        self.engine, self.protocol, self.min_mass = engine, protocol, min_mass
+    def __init__(self, engine: Engine, forms: Protocol, min_mass: float = 0.0) -> None:
+        self.engine, self.protocol, self.min_mass = engine, forms, min_mass
+
+    @classmethod
+    def load(cls, path: str, config: JudgeConfig, min_mass: float | None = None) -> JudgeScorer:
+        """The judge in a folder, as configured; `min_mass` stands in for the configured one."""
+        engine = TransformersEngine(path, config.dtype, batch=config.batch, attention=config.attention)
+        return cls(engine, protocol(config.protocol), config.min_mass if min_mass is None else min_mass)
 
     def ask(self, items: Sequence[Item]) -> list[PairVerdict | PointVerdict]:
         """One verdict an item, in order; pair and point questions share the engine's batches."""

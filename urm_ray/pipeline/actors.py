@@ -65,15 +65,11 @@ class Judge:
     def __init__(
         self, config: dict[str, Any], path: str, judge_digest: str, num_cpus: float, rank: bool = True
     ) -> None:
-        from urm_ray.judge.engine import TransformersEngine
-        from urm_ray.judge.protocol import protocol
         from urm_ray.judge.scorer import JudgeScorer
 
         use_threads(num_cpus)
         self.config = Config(**config)
-        judge = self.config.judge
-        engine = TransformersEngine(path, judge.dtype, batch=judge.batch)
-        self.scorer = JudgeScorer(engine, protocol(judge.protocol), judge.min_mass)
+        self.scorer = JudgeScorer.load(path, self.config.judge)
         self.digest, self.rank = judge_digest, rank
 
     def __call__(self, batch: pa.Table) -> pa.Table:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import ray
 
 from urm_ray import store
+from urm_ray.config import JudgeConfig
 from urm_ray.evaluation.preferences import agreement, ask_preferences
 from urm_ray.models import resolve
 from urm_ray.pipeline.context import connect
@@ -37,13 +38,10 @@ class AskUnit:
     """Puts one file of held-out preferences to a judge and writes its answers."""
 
     def __init__(self, config: dict[str, Any], path: str, folder: str, num_cpus: float, min_mass: float) -> None:
-        from urm_ray.judge.engine import TransformersEngine
-        from urm_ray.judge.protocol import protocol
         from urm_ray.judge.scorer import JudgeScorer
 
         use_threads(num_cpus)
-        engine = TransformersEngine(path, config["dtype"], batch=config["batch"])
-        self.scorer, self.folder = JudgeScorer(engine, protocol(config["protocol"]), min_mass), folder
+        self.scorer, self.folder = JudgeScorer.load(path, JudgeConfig(**config), min_mass), folder
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         counts = []

@@ -22,16 +22,20 @@ FIGURE_COLUMNS = ["prompt_id", "prompt", "point_verdicts", "figures"]
 def evaluate_policy(run: Run, stage: Stage) -> dict[str, Any]:
     config, reward = run.config, run.finished("reward")
     judge, pools, dump = store.local_dir(reward.path("model")), run.config.evaluate, run.config.model_dump()
-    policies = {"before": resolve(config.policy.path), "after": store.local_dir(run.finished("dpo").path("model"))}
-    for name, path in policies.items():
+    dpo = run.finished("dpo")
+    policies = {
+        "before": (resolve(config.policy.path), run.sampler_digest(run.model_digest(config.policy.path))),
+        "after": (store.local_dir(dpo.path("model")), run.sampler_digest(dpo.digest)),
+    }
+    for name, (path, digest) in policies.items():
 
-        def operators(units: Any, path: str = path, name: str = name) -> Any:
+        def operators(units: Any, path: str = path, digest: str = digest, name: str = name) -> Any:
             rows = units.map_batches(
                 bind(
                     Sample,
                     config=dump,
                     path=path,
-                    sampler_digest=name,
+                    sampler_digest=digest,
                     count=pools.seeds_per_prompt,
                     folder=stage.path(name),
                     num_cpus=pools.sampler_pool.num_cpus,

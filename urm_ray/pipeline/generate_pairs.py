@@ -22,9 +22,7 @@ def generate_pairs(run: Run, stage: Stage) -> dict[str, Any]:
     policy = resolve(config.policy.path)
     pools = config.generate
     dump = config.model_dump()
-    sampler_digest = schema.digest(
-        config.digest_of("sampler", "policy"), run.model_digest(config.policy.path), config.run.seed
-    )
+    sampler_digest = run.sampler_digest(run.model_digest(config.policy.path))
     judge_digest = schema.digest(config.digest_of("judge"), reward.digest)
 
     def operators(units: Any) -> Any:

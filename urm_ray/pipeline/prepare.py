@@ -13,16 +13,15 @@ from urm_ray.pipeline.progress import Progress
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.units import file_name
 from urm_ray.sources.check import check_preference, check_prompt
-from urm_ray.sources.registry import Rejected, Source, SourceError, source
+from urm_ray.sources.registry import PARTS, Part, Rejected, Source, SourceError, source
 from urm_ray.store import Stage
 
-PARTS = ("train_pairs", "train_points", "heldout_pairs", "heldout_points", "train_prompts", "heldout_prompts")
 _COUNTS = pa.schema([("part", pa.string()), ("rows", pa.int64()), ("rejected", pa.int64())])
 
 
 def part_source(config: dict[str, Any], seed: int, part: str) -> Source:
     """The configured source of a part. config: the `prepare` section."""
-    wanted = {name: config[name] for name in PARTS}
+    wanted: dict[str, int] = {name: config[name] for name in PARTS}
     kind = "prompts" if part.endswith("prompts") else "preferences"
     return source(config[kind], config[f"{kind}_path"], seed, wanted)
 
@@ -57,10 +56,10 @@ class PrepareUnit:
         return {"part": part, "rows": len(kept), "rejected": len(rejected)}
 
 
-def units_of(run: Run, part: str, folder: str) -> list[dict[str, Any]]:
+def units_of(run: Run, part: Part, folder: str) -> list[dict[str, Any]]:
     """Ranges of a part that have no file yet."""
     config = run.config.prepare
-    size = part_source(config.model_dump(), run.config.run.seed, part).size(part)  # type: ignore[arg-type]
+    size = part_source(config.model_dump(), run.config.run.seed, part).size(part)
     starts = range(0, size, config.unit_rows)
     units: list[dict[str, Any]] = [
         {"part": part, "unit": n, "start": start, "stop": min(size, start + config.unit_rows)}

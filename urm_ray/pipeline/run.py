@@ -43,6 +43,10 @@ class Run:
             self._fingerprints[path] = fingerprint(resolve(path))
         return self._fingerprints[path]
 
+    def sampler_digest(self, policy: str) -> str:
+        """What the candidates of a policy (`policy` is its digest) depend on."""
+        return digest(self.config.digest_of("sampler", "policy"), policy, self.config.run.seed)
+
     @cached_property
     def digests(self) -> dict[str, str]:
         c, seed = self.config, self.config.run.seed

@@ -35,9 +35,9 @@ _WORDS = r"'s|[A-Za-z]+| ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]+|\s+"
 
 def _texts(rng: random.Random) -> list[str]:
     texts = [scene.caption() for scene in all_scenes()]
-    views = [View(sample_scene(rng), rng.choice([None, *QUALITY_FAULTS])) for _ in range(4000)]
+    views = [View(sample_scene(rng), rng.choice(QUALITY_FAULTS), rng.randrange(4)) for _ in range(4000)]
     for a, b in zip(views[::2], views[1::2], strict=True):
-        texts += [*about_one(a, rng), *about_two(a, b, rng)]
+        texts += [text for e in (about_one(a, rng), about_two(a, b, rng)) for text in (e.question, e.answer)]
     for form in UNIFIED.forms.values():
         texts += [*form.labels, form.asking.replace("{prompt}", ""), *form.answers] * 50
     return texts + ["user", "assistant", "Image 1:", "Image 2:", " 1 2 3 4 5 6 7 8 9 0"] * 200

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from pydantic import BaseModel
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
@@ -22,10 +22,9 @@ from urm_ray.judge.protocol import UNIFIED
 from urm_ray.judge.scorer import JudgeScorer
 from urm_ray.scenes.build_processor import build_processor
 from urm_ray.scenes.build_vision import teach_to_see
-from urm_ray.scenes.grammar import OPPOSITE, Scene, misread, sample_scene
+from urm_ray.scenes.lessons import FACTS, IGNORED, Batch, chat, collate, draw_lesson
 from urm_ray.scenes.preferences import Scenes
-from urm_ray.scenes.questions import View, about_one, about_two
-from urm_ray.scenes.render import QUALITY_FAULTS, SIZE, render, spoil
+from urm_ray.scenes.render import SIZE
 
 
 class VlmBuild(BaseModel, frozen=True, extra="forbid"):
@@ -33,23 +32,25 @@ class VlmBuild(BaseModel, frozen=True, extra="forbid"):
 
     seed: int = 0
     hidden: int = 128
-    layers: int = 4
+    layers: int = 6
     heads: int = 4
     vision_hidden: int = 64
     vision_layers: int = 3
     vocabulary: int = 640
-    vision_steps: int = 1250
+    vision_steps: int = 1800
     vision_minutes: float = 10.0
     vision_lr: float = 2e-3
-    steps: int = 6000
+    steps: int = 10_000
     batch: int = 48
-    questions: int = 4
-    two_pictures: float = 0.65
-    repeated: float = 0.06
-    captions_first: float = 0.15
-    """Share of the training that sees single pictures, each described first; looking is learnt before comparing."""
+    questions: int = 6
+    two_pictures: float = 0.7
+    """Share of the batches with two pictures a lesson, after the first ones."""
+    one_picture_first: float = 0.15
+    """Share of the training that sees single pictures only; looking is learnt before comparing."""
+    repeated: float = 0.05
+    facts_weight: float = 0.2
     lr: float = 2e-3
-    minutes: float = 13.0
+    minutes: float = 45.0
 
 
 def build_model(settings: VlmBuild, processor: Qwen2_5_VLProcessor) -> Qwen2_5_VLForConditionalGeneration:
@@ -99,73 +100,6 @@ def build_model(settings: VlmBuild, processor: Qwen2_5_VLProcessor) -> Qwen2_5_V
     return model
 
 
-def as_seen(scene: Scene, rng: random.Random) -> Scene:
-    """The one description of a picture of this scene: left before right, above before below."""
-    if len(scene.things) != 2 or len(set(scene.things)) == 1:
-        return scene
-    relation = scene.relation or rng.choice(("left of", "above"))
-    if relation in ("right of", "below"):
-        return Scene(scene.things[::-1], OPPOSITE[relation])
-    return Scene(scene.things, relation)
-
-
-def draw_view(rng: random.Random, scene: Scene | None = None) -> tuple[Image.Image, View]:
-    scene = as_seen(scene or sample_scene(rng, 0.6), rng)
-    picture = render(scene, rng)
-    if rng.random() < 0.5:
-        return picture, View(scene)
-    fault, strength = rng.choice(QUALITY_FAULTS), rng.choice((1, 2, 3))
-    return spoil(picture, fault, strength, rng), View(scene, fault, strength)
-
-
-def conversation(
-    settings: VlmBuild, rng: random.Random, only_captions: bool = False
-) -> tuple[list[dict[str, Any]], list[Image.Image]]:
-    """A chat of several questions and answers about one picture, or about two that are often alike."""
-    picture, view = draw_view(rng)
-    pictures = [picture]
-    content: list[dict[str, str]] = [{"type": "image"}]
-    other: View | None = None
-    if not only_captions and rng.random() < settings.two_pictures:
-        near = rng.random()
-        scene = view.scene if near < 0.25 else misread(view.scene, rng) if near < 0.8 else None
-        picture, other = draw_view(rng, scene)
-        pictures.append(picture)
-        content = [
-            {"type": "text", "text": "Image 1:"},
-            {"type": "image"},
-            {"type": "text", "text": "Image 2:"},
-            {"type": "image"},
-        ]
-    messages: list[dict[str, Any]] = []
-    for number in range(2 if only_captions else settings.questions):
-        if only_captions and number == 0:
-            question, answer = "Describe the image.", view.scene.caption()
-        else:
-            question, answer = about_two(view, other, rng) if other else about_one(view, rng)
-        if number and rng.random() < settings.repeated:
-            # It learns to say every answer of the judge, and no reason for one rather than another.
-            answer = rng.choice([a for form in UNIFIED.forms.values() for a in form.answers])
-            question = f"Repeat: {answer}"
-        messages.append({"role": "user", "content": [*content, {"type": "text", "text": question}]})
-        messages.append({"role": "assistant", "content": answer})
-        content = []
-    return messages, pictures
-
-
-def answer_labels(ids: torch.Tensor, tokenizer: Any) -> torch.Tensor:
-    """Labels (B, L) that keep only what the assistant says, its end mark included; -100 elsewhere."""
-    start, end = (tokenizer.convert_tokens_to_ids(t) for t in ("<|im_start|>", "<|im_end|>"))
-    assistant = tokenizer("assistant\n", add_special_tokens=False).input_ids
-    labels = torch.full_like(ids, -100)
-    for row, out in zip(ids.tolist(), labels, strict=True):
-        for i in (i for i, t in enumerate(row) if t == start and row[i + 1 : i + 1 + len(assistant)] == assistant):
-            first = i + 1 + len(assistant)
-            last = row.index(end, first) + 1
-            out[first:last] = torch.tensor(row[first:last])
-    return labels
-
-
 def build(settings: VlmBuild, folder: Path) -> dict[str, float]:
     """Makes the model and its processor, saves them to `folder` and returns the measured accuracy of its answers."""
     torch.manual_seed(settings.seed)
@@ -173,61 +107,100 @@ def build(settings: VlmBuild, folder: Path) -> dict[str, float]:
     processor = build_processor(settings.seed, settings.vocabulary)
     processor.save_pretrained(folder)
     model = build_model(settings, processor)
+    # At these sizes plain attention in bfloat16 takes less than half the time of the fused kernel in float32.
+    model.set_attn_implementation("eager")
     print(
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {len(processor.tokenizer)} tokens",
         flush=True,
     )
-
-    def batch(only_captions: bool) -> tuple[Any, torch.Tensor]:
-        chats, pictures = zip(*(conversation(settings, rng, only_captions) for _ in range(settings.batch)), strict=True)
-        texts = [processor.apply_chat_template(chat, tokenize=False) for chat in chats]
-        inputs = processor(text=texts, images=list(pictures), padding=True, return_tensors="pt")
-        return inputs, answer_labels(inputs["input_ids"], processor.tokenizer)
-
     teach_to_see(model.model.visual, processor, rng, settings.vision_steps, settings.vision_minutes, settings.vision_lr)
     # The tower keeps what it has learnt; short of data, the language model's errors would only blur it.
     model.model.visual.requires_grad_(False)
+    teach_to_answer(model, processor, rng, settings)
+    model.eval()
+    model.save_pretrained(folder)
+    return {**measure(model, processor, 2000), "pair_accuracy": preference_accuracy(folder)}
+
+
+def progress(settings: VlmBuild) -> Iterator[float]:
+    """The share of the training that is done, at each of its steps; it ends by steps or by minutes."""
+    started, step = time.monotonic(), 0
+    while (share := max(step / settings.steps, (time.monotonic() - started) / 60 / settings.minutes)) < 1:
+        yield share
+        step += 1
+
+
+def teach_to_answer(model: Any, processor: Any, rng: random.Random, settings: VlmBuild) -> None:
+    """Trains the language model on answers; where a question has a caption, also to know all FACTS where it answers.
+
+    The heads that read the facts are thrown away. They make it look at every part of the caption from the first step,
+    where answers of one word each would take many times as long.
+    """
+    knows = torch.nn.Linear(settings.hidden, 2 * sum(FACTS.values()))
     layers = model.model.language_model.layers
     matrices = [p for p in layers.parameters() if p.ndim == 2]
     others = [p for p in model.parameters() if p.requires_grad and not any(p is m for m in matrices)]
     optimizers = [
         torch.optim.Muon(matrices, settings.lr, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, settings.lr, weight_decay=0.0, betas=(0.9, 0.98)),
+        torch.optim.AdamW([*others, *knows.parameters()], settings.lr, weight_decay=0.0, betas=(0.9, 0.98)),
     ]
-    started, step, right, seen = time.monotonic(), 0, 0.0, 0
     model.train()
-    while True:
-        share = max(step / settings.steps, (time.monotonic() - started) / 60 / settings.minutes)
-        if share >= 1:
-            break
+    started, right, known = time.monotonic(), [0, 0], [0, 0]
+    for step, share in enumerate(progress(settings), start=1):
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = settings.lr * min(1, step / 100) * min(1.0, (1 - share) / 0.6)
-        inputs, labels = batch(share < settings.captions_first)
-        hidden = model.model(**inputs).last_hidden_state[:, :-1]
-        kept = labels[:, 1:] != -100
-        logits, wanted = model.lm_head(hidden[kept]), labels[:, 1:][kept]
-        loss = F.cross_entropy(logits, wanted)
+        two = share > settings.one_picture_first and rng.random() < settings.two_pictures
+        lessons = [draw_lesson(rng, 1 + two, settings.questions, settings.repeated) for _ in range(settings.batch)]
+        batch = collate(lessons, processor, model.model.get_rope_index)
+        with torch.autocast("cpu", torch.bfloat16):
+            said, wanted, guessed, true = answers_and_facts(model, knows, batch)
+        loss = F.cross_entropy(said, wanted)
+        for guess, fact in zip(guessed, true.unbind(-1), strict=True):
+            if (fact != IGNORED).any():
+                loss = loss + settings.facts_weight * F.cross_entropy(guess, fact, ignore_index=IGNORED)
+                known[0] += (guess.argmax(-1) == fact).sum().item()
+                known[1] += (fact != IGNORED).sum().item()
+        right[0] += (said.argmax(-1) == wanted).sum().item()
+        right[1] += len(wanted)
         model.zero_grad()
+        knows.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_([*matrices, *others], 1.0)
         for optimizer in optimizers:
             optimizer.step()
-        right, seen, step = right + (logits.argmax(-1) == wanted).sum().item(), seen + len(wanted), step + 1
         if step % 100 == 0:
             print(
-                f"vlm {step} loss {loss.item():.4f} right {right / seen:.4f} after {time.monotonic() - started:.0f} s",
+                f"vlm {step} loss {loss.item():.4f} answers {right[0] / right[1]:.4f} facts {known[0] / known[1]:.4f} "
+                f"after {time.monotonic() - started:.0f} s",
                 flush=True,
             )
-            right, seen = 0.0, 0
+            right, known = [0, 0], [0, 0]
         if step % 1000 == 0:
-            print(f"vlm {step} quality {measure(model, processor, 200)}", flush=True)
+            print(f"vlm {step} quality {measure(model, processor, 400)}", flush=True)
             model.train()
-    model.eval()
-    model.save_pretrained(folder)
-    return {**measure(model, processor, 1000), "pair_accuracy": preference_accuracy(folder)}
 
 
-def preference_accuracy(folder: Path, pairs: int = 600) -> float:
+def answers_and_facts(
+    model: Any, knows: torch.nn.Linear, batch: Batch
+) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor], torch.Tensor]:
+    """At each of N answer tokens: logits (N, V), token (N,), for each fact logits (N, values), facts (N, 2 x FACTS)."""
+    inner, ids = model.model, batch.inputs["input_ids"]
+    seen = inner.visual(batch.inputs["pixel_values"], batch.inputs["image_grid_thw"]).pooler_output
+    embeddings = inner.get_input_embeddings()(ids)
+    pictures = (ids == model.config.image_token_id)[..., None].expand_as(embeddings)
+    hidden = inner.language_model(
+        inputs_embeds=embeddings.masked_scatter(pictures, seen.to(embeddings.dtype)),
+        position_ids=batch.positions,
+        attention_mask={"full_attention": batch.mask},
+        use_cache=False,
+    ).last_hidden_state[:, :-1]
+    kept = batch.labels[:, 1:] != IGNORED
+    hidden = hidden[kept]
+    guessed = knows(hidden).float().split([*FACTS.values()] * 2, dim=-1)
+    return model.lm_head(hidden).float(), batch.labels[:, 1:][kept], list(guessed), batch.facts[:, 1:][kept]
+
+
+def preference_accuracy(folder: Path, pairs: int = 1200) -> float:
     """Accuracy on held-out preferences when the model is made to choose: about one half, as it was never taught any."""
     scorer = JudgeScorer(TransformersEngine(str(folder)), UNIFIED)
     rows = [row for row in Scenes(None, 0, {}).read("heldout_pairs", 0, pairs) if isinstance(row, dict)]
@@ -241,18 +214,20 @@ def measure(model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProc
     """Share of exact greedy answers to fresh questions about one and about two pictures, and of exact captions."""
     model.eval()
     rng = random.Random(987_654)
-    settings = VlmBuild(questions=1)
     results: dict[str, list[float]] = {"one": [], "two": [], "caption": []}
     processor.tokenizer.padding_side = "left"
     for start in range(0, count, 50):
-        chats, pictures = zip(*(conversation(settings, rng) for _ in range(min(50, count - start))), strict=True)
-        texts = [processor.apply_chat_template(chat[:-1], tokenize=False, add_generation_prompt=True) for chat in chats]
-        inputs = processor(text=texts, images=list(pictures), padding=True, return_tensors="pt")
+        lessons = [draw_lesson(rng, rng.choice((1, 2)), 1, 0.0) for _ in range(min(50, count - start))]
+        texts = [
+            processor.apply_chat_template(chat(lesson)[:-1], tokenize=False, add_generation_prompt=True)
+            for lesson in lessons
+        ]
+        pictures = [list(lesson.pictures) for lesson in lessons]
+        inputs = processor(text=texts, images=pictures, padding=True, return_tensors="pt")
         out = model.generate(**inputs, max_new_tokens=16, do_sample=False)[:, inputs["input_ids"].shape[1] :]
-        for chat, shown, said in zip(
-            chats, pictures, processor.batch_decode(out, skip_special_tokens=True), strict=True
-        ):
-            kind = "caption" if "Describe" in chat[0]["content"][-1]["text"] else "one" if len(shown) == 1 else "two"
-            results[kind].append(float(said.strip() == chat[1]["content"]))
+        for lesson, said in zip(lessons, processor.batch_decode(out, skip_special_tokens=True), strict=True):
+            question, answer = lesson.exchanges[0].question, lesson.exchanges[0].answer
+            kind = "caption" if "Describe" in question else "one" if len(lesson.pictures) == 1 else "two"
+            results[kind].append(float(said.strip() == answer))
     processor.tokenizer.padding_side = "right"
     return {kind: round(sum(values) / max(1, len(values)), 4) for kind, values in results.items()}

@@ -147,15 +147,39 @@ def misread(scene: Scene, rng: random.Random) -> Scene:
     return Scene(tuple(things), scene.relation)
 
 
-def wrongness(asked: Scene, drawn: Scene) -> int:
-    """How much of a drawn scene differs from the asked one: colours, shapes, missing or extra things, relation."""
+@dataclass(frozen=True)
+class Differences:
+    """What is wrong with a drawn scene, in numbers of colours, shapes, missing or extra things, and the relation."""
+
+    colours: int = 0
+    shapes: int = 0
+    count: int = 0
+    relation: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.colours + self.shapes + self.count + self.relation
+
+
+def differences(asked: Scene, drawn: Scene) -> Differences:
+    """How a drawn scene differs from the asked one; its things are matched so that the fewest things are wrong.
+
+    The relation is judged only where all the asked things are there, and nothing else.
+    """
     short, long = sorted((asked.things, drawn.things), key=len)
-    cost = min(
-        sum((a.colour != b.colour) + (a.shape != b.shape) for a, b in zip(short, chosen, strict=True))
+    _, colours, shapes = min(
+        (colours + shapes, colours, shapes)
         for chosen in itertools.permutations(long, len(short))
+        for colours in [sum(a.colour != b.colour for a, b in zip(short, chosen, strict=True))]
+        for shapes in [sum(a.shape != b.shape for a, b in zip(short, chosen, strict=True))]
     )
-    cost += len(long) - len(short)
+    relation = False
     if asked.relation and Counter(asked.things) == Counter(drawn.things):
         mirrored = Scene(drawn.things[::-1], OPPOSITE[drawn.relation]) if drawn.relation else drawn
-        cost += asked not in (drawn, mirrored)
-    return cost
+        relation = asked not in (drawn, mirrored)
+    return Differences(colours, shapes, len(long) - len(short), int(relation))
+
+
+def wrongness(asked: Scene, drawn: Scene) -> int:
+    """How many things are wrong with a drawn scene: the sum of its differences."""
+    return differences(asked, drawn).total

@@ -1,17 +1,54 @@
-"""Questions about pictures with their true answers, from the grammar."""
+"""Questions about pictures with their true answers, from the grammar. None of them asks what people prefer."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from urm_ray.scenes.grammar import COLOURS, OPPOSITE, RELATIONS, SHAPES, Scene, Thing, is_caption, misread, wrongness
+from urm_ray.scenes.grammar import (
+    COLOURS,
+    OPPOSITE,
+    SHAPES,
+    Scene,
+    Thing,
+    differences,
+    is_caption,
+    misread,
+)
 
 COUNT_WORDS = {1: "one", 2: "two", 3: "three"}
 AMOUNT_WORDS = ("none", "one", "two", "three")
 STRENGTH_WORDS = ("none", "weak", "medium", "strong")
 QUALITY_WORDS = {None: "sharp", "blur": "blurred", "noise": "noisy", "broken": "broken"}
+PARTS = {"colours": "colours", "shapes": "shapes", "things": "total"}
+"""What can be asked to be counted as wrong, with its name in `Differences`."""
+ONE = {
+    "describe": 4,
+    "count": 1,
+    "colour": 1,
+    "shape": 1,
+    "exists": 3,
+    "quality": 1,
+    "strength": 2,
+    "shown": 3,
+    "wrong": 6,
+    "relation": 2,
+}
+"""Kinds of question about one picture with their shares."""
+TWO = {
+    "describe": 3,
+    "exists": 2,
+    "which has": 2,
+    "quality": 1,
+    "strength": 2,
+    "stronger": 2,
+    "shown": 2,
+    "which shows": 3,
+    "wrong": 6,
+    "more": 5,
+}
 
 
 @dataclass(frozen=True)
@@ -23,10 +60,111 @@ class View:
     strength: int = 0
 
 
-def _thing_near(scene: Scene, rng: random.Random, true: bool) -> Thing:
+@dataclass(frozen=True)
+class Exchange:
+    """A question, its true answer and, where the question gives a caption, the scene of that caption."""
+
+    question: str
+    answer: str
+    asked: Scene | None = None
+
+
+def shows(view: View, asked: Scene) -> bool:
+    """Whether the drawn scene is the captioned one; a drawn relation also shows the plain "and" of its things."""
+    same = Counter(view.scene.things) == Counter(asked.things)
+    if asked.relation is None:
+        return same
+    if view.scene.relation is None:
+        return False
+    mirrored = Scene(view.scene.things[::-1], OPPOSITE[view.scene.relation])
+    return asked in (view.scene, mirrored)
+
+
+def about_one(view: View, rng: random.Random) -> Exchange:
+    """A question about a single picture."""
+    things = view.scene.things
+    match rng.choices(list(ONE), list(ONE.values()))[0]:
+        case "describe":
+            return Exchange("Describe the image.", view.scene.caption())
+        case "count":
+            return Exchange("How many shapes are there?", COUNT_WORDS[len(things)])
+        case "colour":
+            thing = rng.choice(things)
+            if sum(other.shape == thing.shape for other in things) == 1:
+                return Exchange(f"What colour is the {thing.shape}?", thing.colour)
+        case "shape":
+            thing = rng.choice(things)
+            if sum(other.colour == thing.colour for other in things) == 1:
+                return Exchange(f"Which shape is {thing.colour}?", thing.shape)
+        case "exists":
+            thing, there = _thing_near(view.scene, rng)
+            return Exchange(f"Is there {thing.text()}?", _yes(there))
+        case "quality":
+            return Exchange("Is the image sharp, blurred, noisy or broken?", QUALITY_WORDS[view.fault])
+        case "strength":
+            return Exchange("How strong is the fault?", STRENGTH_WORDS[view.strength])
+        case "relation" if view.scene.relation:
+            asked = view.scene if rng.random() < 0.5 else Scene(things, OPPOSITE[view.scene.relation])
+            return _captioned(asked, "Does the image show this?", _yes(shows(view, asked)))
+        case "wrong":
+            part, name = rng.choice(list(PARTS.items()))
+            asked = _caption_near(view.scene, rng, rng.randrange(4))
+            return _captioned(asked, f"How many {part} are wrong?", _amount(asked, view, name))
+    asked = _caption_near(view.scene, rng, rng.randrange(2))
+    return _captioned(asked, "Does the image show this?", _yes(shows(view, asked)))
+
+
+def about_two(first: View, second: View, rng: random.Random) -> Exchange:
+    """A question about two pictures, named Image 1 and Image 2."""
+    number, view = rng.choice([(1, first), (2, second)])
+    asked = _caption_near(rng.choice([first, second]).scene, rng, rng.randrange(4))
+    match rng.choices(list(TWO), list(TWO.values()))[0]:
+        case "describe":
+            return Exchange(f"Describe image {number}.", view.scene.caption())
+        case "exists":
+            thing, there = _thing_near(view.scene, rng)
+            return Exchange(f"Is there {thing.text()} in image {number}?", _yes(there))
+        case "which has":
+            thing = rng.choice(view.scene.things)
+            return Exchange(
+                f"Which image has {thing.text()}?", _which(thing in first.scene.things, thing in second.scene.things)
+            )
+        case "quality":
+            fault = rng.choice([f for f in QUALITY_WORDS if f] + [v.fault for v in (first, second) if v.fault])
+            return Exchange(
+                f"Which image is {QUALITY_WORDS[fault]}?", _which(first.fault == fault, second.fault == fault)
+            )
+        case "strength":
+            return Exchange(f"How strong is the fault of image {number}?", STRENGTH_WORDS[view.strength])
+        case "stronger":
+            return Exchange("Which image has the stronger fault?", _more(first.strength, second.strength))
+        case "shown":
+            asked = _caption_near(view.scene, rng, rng.randrange(2))
+            return _captioned(asked, f"Does image {number} show this?", _yes(shows(view, asked)))
+        case "which shows":
+            asked = _caption_near(view.scene, rng, 0)
+            return _captioned(asked, "Which image shows this?", _which(shows(first, asked), shows(second, asked)))
+        case "wrong":
+            part, name = rng.choice(list(PARTS.items()))
+            return _captioned(asked, f"How many {part} are wrong in image {number}?", _amount(asked, view, name))
+    wrong = [differences(asked, v.scene).total for v in (first, second)]
+    return _captioned(asked, "Which image has more things wrong?", _more(*wrong))
+
+
+def about(views: Sequence[View], rng: random.Random) -> Exchange:
+    """A question about one picture or two."""
+    return about_one(views[0], rng) if len(views) == 1 else about_two(views[0], views[1], rng)
+
+
+def _captioned(asked: Scene, question: str, answer: str) -> Exchange:
+    return Exchange(f"Caption: {asked.caption()}\n{question}", answer, asked)
+
+
+def _thing_near(scene: Scene, rng: random.Random) -> tuple[Thing, bool]:
+    """A thing that is there or, as often, one that is not but shares a colour or shape with one that is."""
     thing = rng.choice(scene.things)
-    if true:
-        return thing
+    if rng.random() < 0.5:
+        return thing, True
     while thing in scene.things:
         colour, shape = rng.choice(scene.things).colour, rng.choice(scene.things).shape
         if rng.random() < 0.5:
@@ -34,133 +172,33 @@ def _thing_near(scene: Scene, rng: random.Random, true: bool) -> Thing:
         else:
             shape = rng.choice(SHAPES)
         thing = Thing(colour, shape)
-    return thing
+    return thing, False
 
 
-def _caption_far(scene: Scene, rng: random.Random) -> Scene:
-    """A scene with none to three things changed, which the grammar has a caption for."""
-    far = scene
-    for _ in range(rng.randrange(4)):
-        far = misread(far, rng)
-    return far if is_caption(far.caption()) else scene
+def _caption_near(scene: Scene, rng: random.Random, changes: int) -> Scene:
+    """A scene that the grammar has a caption for, with so many changes; one more where there is no caption without."""
+    while True:
+        near = scene
+        for _ in range(changes):
+            near = misread(near, rng)
+        if is_caption(near.caption()):
+            return near
+        changes = max(1, changes)
 
 
-def shows(view: View, caption_scene: Scene) -> bool:
-    """Whether the drawn scene is the captioned one; a drawn relation also shows the plain "and" of its things."""
-    same = Counter(view.scene.things) == Counter(caption_scene.things)
-    if caption_scene.relation is None:
-        return same
-    if view.scene.relation is None:
-        return False
-    mirrored = Scene(view.scene.things[::-1], OPPOSITE[view.scene.relation])
-    return caption_scene in (view.scene, mirrored)
+def _amount(asked: Scene, view: View, name: str) -> str:
+    return AMOUNT_WORDS[min(3, getattr(differences(asked, view.scene), name))]
 
 
-def about_one(view: View, rng: random.Random) -> tuple[str, str]:
-    """A question about a single picture and its answer."""
-    scene, things = view.scene, view.scene.things
-    yes = rng.random() < 0.5
-    kinds = [
-        "describe",
-        "count",
-        "colour",
-        "shape",
-        "exists",
-        "exists",
-        "relation",
-        "relation",
-        *["caption"] * 3,
-        "quality",
-        "strength",
-        "wrong",
-        "wrong",
-    ]
-    match rng.choice(kinds):
-        case "describe":
-            return "Describe the image.", scene.caption()
-        case "count":
-            return "How many shapes are there?", COUNT_WORDS[len(things)]
-        case "colour":
-            unique = [t for t in things if sum(o.shape == t.shape for o in things) == 1]
-            if unique:
-                thing = rng.choice(unique)
-                return f"What colour is the {thing.shape}?", thing.colour
-        case "shape":
-            unique = [t for t in things if sum(o.colour == t.colour for o in things) == 1]
-            if unique:
-                thing = rng.choice(unique)
-                return f"Which shape is {thing.colour}?", thing.shape
-        case "exists":
-            return f"Is there {_thing_near(scene, rng, yes).text()}?", "yes" if yes else "no"
-        case "relation":
-            if scene.relation:
-                relation = scene.relation if yes else rng.choice([r for r in RELATIONS if r != scene.relation])
-                first, second = things
-                return f"Is the {first.text()[2:]} {relation} the {second.text()[2:]}?", "yes" if yes else "no"
-        case "quality":
-            return "Is the image sharp, blurred, noisy or broken?", QUALITY_WORDS[view.fault]
-        case "strength":
-            return "How strong is the fault of the image?", STRENGTH_WORDS[view.strength]
-        case "wrong":
-            asked = _caption_far(scene, rng)
-            question = f"How many things of {asked.caption()} are wrong in the image?"
-            return question, AMOUNT_WORDS[min(3, wrongness(asked, scene))]
-    asked = scene if yes else misread(scene, rng)
-    return f"Does the image show {asked.caption()}?", "yes" if shows(view, asked) else "no"
-
-
-def about_two(first: View, second: View, rng: random.Random) -> tuple[str, str]:
-    """A question about two pictures, named Image 1 and Image 2, and its answer."""
-    number, view = rng.choice([(1, first), (2, second)])
-    yes = rng.random() < 0.5
-    kinds = [
-        "exists",
-        "thing",
-        "describe",
-        "quality",
-        "strength",
-        "stronger",
-        "wrong",
-        "one",
-        "which",
-        "which",
-        "more",
-        "more",
-    ]
-    match rng.choice(kinds):
-        case "one":
-            asked = view.scene if yes else misread(view.scene, rng)
-            return f"Does image {number} show {asked.caption()}?", "yes" if shows(view, asked) else "no"
-        case "exists":
-            return f"Is there {_thing_near(view.scene, rng, yes).text()} in image {number}?", "yes" if yes else "no"
-        case "strength":
-            return f"How strong is the fault of image {number}?", STRENGTH_WORDS[view.strength]
-        case "stronger":
-            answer = _which(first.strength > second.strength, second.strength > first.strength)
-            return "Which image has the stronger fault?", answer
-        case "wrong":
-            asked = _caption_far(view.scene, rng)
-            question = f"How many things of {asked.caption()} are wrong in image {number}?"
-            return question, AMOUNT_WORDS[min(3, wrongness(asked, view.scene))]
-        case "more":
-            asked = _caption_far(view.scene, rng)
-            counts = [min(3, wrongness(asked, v.scene)) for v in (first, second)]
-            answer = _which(counts[0] > counts[1], counts[1] > counts[0])
-            return f"Which image has more things of {asked.caption()} wrong?", answer
-        case "describe":
-            return f"Describe image {number}.", view.scene.caption()
-        case "thing":
-            thing = rng.choice(rng.choice([first, second]).scene.things)
-            return f"Which image has {thing.text()}?", _which(thing in first.scene.things, thing in second.scene.things)
-        case "quality":
-            fault = rng.choice([f for f in QUALITY_WORDS if f] + [v.fault for v in (first, second) if v.fault])
-            answer = _which(first.fault == fault, second.fault == fault)
-            return f"Which image is {QUALITY_WORDS[fault]}?", answer
-    asked = rng.choice([first, second]).scene
-    return f"Which image shows {asked.caption()}?", _which(shows(first, asked), shows(second, asked))
+def _yes(true: bool) -> str:
+    return "yes" if true else "no"
 
 
 def _which(first: bool, second: bool) -> str:
     return {(True, True): "both", (True, False): "the first", (False, True): "the second"}.get(
         (first, second), "neither"
     )
+
+
+def _more(first: int, second: int) -> str:
+    return "the first" if first > second else "the second" if second > first else "neither"

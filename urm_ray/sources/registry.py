@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
-Part = Literal["train_pairs", "train_points", "train_prompts", "heldout_pairs", "heldout_points", "heldout_prompts"]
+Part = Literal["train_pairs", "train_points", "heldout_pairs", "heldout_points", "train_prompts", "heldout_prompts"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 class SourceError(ValueError):

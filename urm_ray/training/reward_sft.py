@@ -44,7 +44,7 @@ def reward_loop(settings: dict[str, Any]) -> None:
     dtype = "bfloat16" if config.bf16 else "float32"
 
     def fresh() -> Any:
-        model = load_vlm(settings["base"], dtype, "cpu")[0].train()
+        model = load_vlm(settings["base"], dtype, "cpu", config.attention)[0].train()
         if not config.train_vision:
             for name, parameter in model.named_parameters():
                 parameter.requires_grad = "visual" not in name and "vision" not in name
