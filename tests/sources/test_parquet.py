@@ -11,7 +11,7 @@ from urm_ray.sources.registry import SourceError
 PARTS = ("train_pairs", "train_points", "heldout_pairs", "heldout_points")
 WANTED = {"train_pairs": 6, "train_points": 4, "heldout_pairs": 3, "heldout_points": 2}
 ROWS = [pair_preference(n, prompt=f"prompt {n}") for n in range(12)] + [
-    point_preference(n, 1 + n / 2) for n in range(8)
+    point_preference(n, 1 + n / 2, prompt=f"other {n}") for n in range(8)
 ]
 
 
@@ -61,6 +61,21 @@ def test_held_out_rows_are_never_trained_on_and_do_not_move(tmp_path):
         assert ids(path, f"heldout_{kind}", wanted=WANTED | {f"train_{kind}": 1}) == kept
         assert ids(write(tmp_path / "again", ROWS[::-1], files=2), f"heldout_{kind}") == kept
     assert ids(path, "heldout_pairs", seed=1) != ids(path, "heldout_pairs", seed=0)
+
+
+def test_no_prompt_is_both_held_out_and_trained_on(tmp_path):
+    # Several judgements of one prompt would otherwise let the judge learn what it is measured on.
+    rows = [pair_preference(n, prompt=f"prompt {n % 10}") for n in range(60)]
+    rows += [point_preference(n, 3, prompt=f"prompt {n % 10}") for n in range(60)]
+    read = ParquetPreferences(
+        write(tmp_path, rows), 0, {"heldout_pairs": 10, "heldout_points": 25, "train_pairs": 60, "train_points": 60}
+    )
+    prompts = {part: {row["prompt"] for row in read.read(part, 0, 99)} for part in PARTS}
+    assert (read.size("heldout_pairs"), read.size("heldout_points")) == (10, 25)
+    held, trained = (prompts[f"{name}_pairs"] | prompts[f"{name}_points"] for name in ("heldout", "train"))
+    assert not held & trained
+    assert len(held) == 5
+    assert read.size("train_pairs") == read.size("train_points") == 30
 
 
 def test_fewer_rows_than_wanted_are_all_there_are(tmp_path):

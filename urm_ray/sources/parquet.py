@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from urm_ray.schema import PREFERENCE
+from urm_ray.schema import KINDS, PREFERENCE
 from urm_ray.sources.registry import Part, Rejected, SourceError
-from urm_ray.sources.split import split
+from urm_ray.sources.split import held_out_prompts, split
 
 
 class ParquetPreferences:
-    """`path` is a folder of parquet files or one file."""
+    """`path` is a folder of parquet files or one file. No prompt is both held out and trained on, in pairs or points."""
 
     def __init__(self, path: str | None, seed: int, wanted: dict[str, int]) -> None:
         if not path or not Path(path).exists():
@@ -34,16 +34,21 @@ class ParquetPreferences:
 
     @cached_property
     def _parts(self) -> dict[str, list[int]]:
-        table = self.dataset.to_table(["preference_id", "kind"])
-        parts: dict[str, list[int]] = {}
-        for kind in ("pair", "point"):
-            found = pc.indices_nonzero(pc.equal(table["kind"], kind))
-            ids, rows = table["preference_id"].take(found).to_pylist(), found.to_pylist()
-            heldout, train = split(
-                ids, self.seed, self.wanted.get(f"heldout_{kind}s", 0), self.wanted.get(f"train_{kind}s", 0)
+        table = self.dataset.to_table(["preference_id", "kind", "prompt"])
+        ids, prompts = table["preference_id"].to_pylist(), table["prompt"].to_pylist()
+        rows = {kind: pc.indices_nonzero(pc.equal(table["kind"], kind)).to_pylist() for kind in KINDS}
+        kept = set().union(
+            *(
+                held_out_prompts([prompts[i] for i in found], self.seed, self.wanted.get(f"heldout_{kind}s", 0))
+                for kind, found in rows.items()
             )
-            parts[f"heldout_{kind}s"] = [rows[i] for i in heldout]
-            parts[f"train_{kind}s"] = [rows[i] for i in train]
+        )
+        parts: dict[str, list[int]] = {}
+        for kind, found in rows.items():
+            for name, wanted_out in (("heldout", True), ("train", False)):
+                own = [i for i in found if (prompts[i] in kept) == wanted_out]
+                chosen, _ = split([ids[i] for i in own], self.seed, self.wanted.get(f"{name}_{kind}s", 0), 0)
+                parts[f"{name}_{kind}s"] = [own[i] for i in chosen]
         return parts
 
     def size(self, part: Part) -> int:
