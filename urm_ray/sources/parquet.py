@@ -17,7 +17,7 @@ from urm_ray.sources.split import held_out_prompts, split
 
 
 class ParquetPreferences:
-    """`path` is a folder of parquet files or one file. No prompt is both held out and trained on, in pairs or points."""
+    """`path` is a folder of parquet files or one file. No prompt is both held out and trained on."""
 
     def __init__(self, path: str | None, seed: int, wanted: dict[str, int]) -> None:
         if not path or not Path(path).exists():
