@@ -88,12 +88,12 @@ def test_answers_about_two_pictures_are_true(first, second, fault, other, seed):
             assert answer == scene.caption()
         case ["Is", "there", *thing, "in", "image", number]:
             assert answer == ("yes" if there(" ".join(thing), scenes[int(number) - 1]) else "no")
-        case ["Which", "image", "has", "the", "stronger", "fault"]:
-            one, two = (STRENGTHS[f] for f in faults)
+        case ["Which", "image", "has", "the", "stronger" | "weaker" as word, "fault"]:
+            one, two = (STRENGTHS[f] for f in (faults if word == "stronger" else faults[::-1]))
             assert answer == COMPARED[(one > two) - (one < two)]
-        case ["Which", "image", "has", "more", "things", "wrong"]:
+        case ["Which", "image", "has", "more" | "fewer" as word, "things", "wrong"]:
             assert asked is not None
-            one, two = (differences(asked, s).total for s in scenes)
+            one, two = (differences(asked, s).total for s in (scenes if word == "more" else scenes[::-1]))
             assert answer == COMPARED[(one > two) - (one < two)]
         case ["Which", "image", "has", *thing]:
             one, two = (there(" ".join(thing), s) for s in scenes)

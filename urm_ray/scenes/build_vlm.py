@@ -48,6 +48,11 @@ class VlmBuild(BaseModel, frozen=True, extra="forbid"):
     one_picture_first: float = 0.15
     """Share of the training that sees single pictures only; looking is learnt before comparing."""
     repeated: float = 0.05
+    """Share of the questions that only ask for an answer of the judge to be said again."""
+    guess_steps: int = 400
+    guessed: float = 0.3
+    guess_lr: float = 5e-4
+    """Last, it is asked the judge's questions too and told answers by chance: it learns the words, and no reason."""
     facts_weight: float = 0.2
     lr: float = 2e-3
     minutes: float = 45.0
@@ -117,9 +122,16 @@ def build(settings: VlmBuild, folder: Path) -> dict[str, float]:
     # The tower keeps what it has learnt; short of data, the language model's errors would only blur it.
     model.model.visual.requires_grad_(False)
     teach_to_answer(model, processor, rng, settings)
+    teach_to_guess(model, processor, rng, settings)
     model.eval()
     model.save_pretrained(folder)
     return {**measure(model, processor, 2000), "pair_accuracy": preference_accuracy(folder)}
+
+
+def teach_to_guess(model: Any, processor: Any, rng: random.Random, settings: VlmBuild) -> None:
+    """Takes away what facts alone would make it prefer."""
+    last = {"steps": settings.guess_steps, "lr": settings.guess_lr, "one_picture_first": 0.0, "facts_weight": 0.0}
+    teach_to_answer(model, processor, rng, settings.model_copy(update=last), settings.guessed)
 
 
 def progress(settings: VlmBuild) -> Iterator[float]:
@@ -130,7 +142,7 @@ def progress(settings: VlmBuild) -> Iterator[float]:
         step += 1
 
 
-def teach_to_answer(model: Any, processor: Any, rng: random.Random, settings: VlmBuild) -> None:
+def teach_to_answer(model: Any, processor: Any, rng: random.Random, settings: VlmBuild, guesses: float = 0.0) -> None:
     """Trains the language model on answers; where a question has a caption, also to know all FACTS where it answers.
 
     The heads that read the facts are thrown away. They make it look at every part of the caption from the first step,
@@ -150,13 +162,15 @@ def teach_to_answer(model: Any, processor: Any, rng: random.Random, settings: Vl
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = settings.lr * min(1, step / 100) * min(1.0, (1 - share) / 0.6)
         two = share > settings.one_picture_first and rng.random() < settings.two_pictures
-        lessons = [draw_lesson(rng, 1 + two, settings.questions, settings.repeated) for _ in range(settings.batch)]
+        lessons = [
+            draw_lesson(rng, 1 + two, settings.questions, settings.repeated, guesses) for _ in range(settings.batch)
+        ]
         batch = collate(lessons, processor, model.model.get_rope_index)
         with torch.autocast("cpu", torch.bfloat16):
             said, wanted, guessed, true = answers_and_facts(model, knows, batch)
         loss = F.cross_entropy(said, wanted)
         for guess, fact in zip(guessed, true.unbind(-1), strict=True):
-            if (fact != IGNORED).any():
+            if settings.facts_weight and (fact != IGNORED).any():
                 loss = loss + settings.facts_weight * F.cross_entropy(guess, fact, ignore_index=IGNORED)
                 known[0] += (guess.argmax(-1) == fact).sum().item()
                 known[1] += (fact != IGNORED).sum().item()
@@ -170,8 +184,8 @@ def teach_to_answer(model: Any, processor: Any, rng: random.Random, settings: Vl
             optimizer.step()
         if step % 100 == 0:
             print(
-                f"vlm {step} loss {loss.item():.4f} answers {right[0] / right[1]:.4f} facts {known[0] / known[1]:.4f} "
-                f"after {time.monotonic() - started:.0f} s",
+                f"vlm {step} loss {loss.item():.4f} answers {right[0] / right[1]:.4f} "
+                f"facts {known[0] / max(1, known[1]):.4f} after {time.monotonic() - started:.0f} s",
                 flush=True,
             )
             right, known = [0, 0], [0, 0]
@@ -217,7 +231,7 @@ def measure(model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProc
     results: dict[str, list[float]] = {"one": [], "two": [], "caption": []}
     processor.tokenizer.padding_side = "left"
     for start in range(0, count, 50):
-        lessons = [draw_lesson(rng, rng.choice((1, 2)), 1, 0.0) for _ in range(min(50, count - start))]
+        lessons = [draw_lesson(rng, rng.choice((1, 2)), 1) for _ in range(min(50, count - start))]
         texts = [
             processor.apply_chat_template(chat(lesson)[:-1], tokenize=False, add_generation_prompt=True)
             for lesson in lessons

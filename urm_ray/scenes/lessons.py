@@ -12,7 +12,7 @@ from PIL import Image
 
 from urm_ray.judge.protocol import UNIFIED
 from urm_ray.scenes.grammar import OPPOSITE, Scene, differences, misread, sample_scene
-from urm_ray.scenes.questions import Exchange, View, about
+from urm_ray.scenes.questions import Exchange, View, about, caption_near
 from urm_ray.scenes.render import QUALITY_FAULTS, render, spoil
 
 FACTS = {"total": 4, "colours": 3, "shapes": 3, "count": 3, "relation": 2, "strength": 4}
@@ -48,8 +48,14 @@ def draw_view(rng: random.Random, scene: Scene | None = None) -> tuple[Image.Ima
     return spoil(picture, fault, strength, rng), View(scene, fault, strength)
 
 
-def draw_lesson(rng: random.Random, pictures: int, questions: int, repeated: float) -> Lesson:
-    """Questions about one picture, or about two that are often alike."""
+def draw_lesson(
+    rng: random.Random, pictures: int, questions: int, repeated: float = 0.0, guessed: float = 0.0
+) -> Lesson:
+    """Questions about one picture, or about two that are often alike.
+
+    repeated: share of questions that only ask for an answer of the judge to be said again.
+    guessed: share of questions that the judge is asked, with an answer by chance.
+    """
     shown = [draw_view(rng)]
     if pictures == 2:
         near, scene = rng.random(), shown[0][1].scene
@@ -57,11 +63,15 @@ def draw_lesson(rng: random.Random, pictures: int, questions: int, repeated: flo
     views = tuple(view for _, view in shown)
     exchanges = []
     for _ in range(questions):
-        exchange = about(views, rng)
-        if rng.random() < repeated:
-            # It learns to say every answer of the judge, and no reason for one rather than another.
+        exchange, draw = about(views, rng), rng.random()
+        if draw < repeated:
             answer = rng.choice([a for form in UNIFIED.forms.values() for a in form.answers])
             exchange = Exchange(f"Repeat: {answer}", answer)
+        elif draw < repeated + guessed:
+            form = UNIFIED.form("image_generation", "pair" if pictures == 2 else "point")
+            asked = caption_near(rng.choice(views).scene, rng, rng.randrange(4))
+            question = form.asking.replace("{prompt}", asked.caption())
+            exchange = Exchange(question, rng.choice(list(form.answers)), asked)
         exchanges.append(exchange)
     return Lesson(tuple(picture for picture, _ in shown), views, tuple(exchanges))
 

@@ -108,16 +108,16 @@ def about_one(view: View, rng: random.Random) -> Exchange:
             return _captioned(asked, "Does the image show this?", _yes(shows(view, asked)))
         case "wrong":
             part, name = rng.choice(list(PARTS.items()))
-            asked = _caption_near(view.scene, rng, rng.randrange(4))
+            asked = caption_near(view.scene, rng, rng.randrange(4))
             return _captioned(asked, f"How many {part} are wrong?", _amount(asked, view, name))
-    asked = _caption_near(view.scene, rng, rng.randrange(2))
+    asked = caption_near(view.scene, rng, rng.randrange(2))
     return _captioned(asked, "Does the image show this?", _yes(shows(view, asked)))
 
 
 def about_two(first: View, second: View, rng: random.Random) -> Exchange:
     """A question about two pictures, named Image 1 and Image 2."""
     number, view = rng.choice([(1, first), (2, second)])
-    asked = _caption_near(rng.choice([first, second]).scene, rng, rng.randrange(4))
+    asked = caption_near(rng.choice([first, second]).scene, rng, rng.randrange(4))
     match rng.choices(list(TWO), list(TWO.values()))[0]:
         case "describe":
             return Exchange(f"Describe image {number}.", view.scene.caption())
@@ -137,18 +137,22 @@ def about_two(first: View, second: View, rng: random.Random) -> Exchange:
         case "strength":
             return Exchange(f"How strong is the fault of image {number}?", STRENGTH_WORDS[view.strength])
         case "stronger":
-            return Exchange("Which image has the stronger fault?", _more(first.strength, second.strength))
+            word, sign = rng.choice((("stronger", 1), ("weaker", -1)))
+            answer = _more(sign * first.strength, sign * second.strength)
+            return Exchange(f"Which image has the {word} fault?", answer)
         case "shown":
-            asked = _caption_near(view.scene, rng, rng.randrange(2))
+            asked = caption_near(view.scene, rng, rng.randrange(2))
             return _captioned(asked, f"Does image {number} show this?", _yes(shows(view, asked)))
         case "which shows":
-            asked = _caption_near(view.scene, rng, 0)
+            asked = caption_near(view.scene, rng, 0)
             return _captioned(asked, "Which image shows this?", _which(shows(first, asked), shows(second, asked)))
         case "wrong":
             part, name = rng.choice(list(PARTS.items()))
             return _captioned(asked, f"How many {part} are wrong in image {number}?", _amount(asked, view, name))
-    wrong = [differences(asked, v.scene).total for v in (first, second)]
-    return _captioned(asked, "Which image has more things wrong?", _more(*wrong))
+    # Asked both ways: one way alone would be an inclination to the worse picture or to the better one.
+    word, sign = rng.choice((("more", 1), ("fewer", -1)))
+    here, there = (sign * differences(asked, v.scene).total for v in (first, second))
+    return _captioned(asked, f"Which image has {word} things wrong?", _more(here, there))
 
 
 def about(views: Sequence[View], rng: random.Random) -> Exchange:
@@ -175,7 +179,7 @@ def _thing_near(scene: Scene, rng: random.Random) -> tuple[Thing, bool]:
     return thing, False
 
 
-def _caption_near(scene: Scene, rng: random.Random, changes: int) -> Scene:
+def caption_near(scene: Scene, rng: random.Random, changes: int) -> Scene:
     """A scene that the grammar has a caption for, with so many changes; one more where there is no caption without."""
     while True:
         near = scene
