@@ -248,13 +248,13 @@ class Config(Section):
     report: ReportConfig = ReportConfig()
 
     @model_validator(mode="after")
-    def _every_task_once_and_with_a_policy(self) -> Config:
+    def _every_task_once(self) -> Config:
         if len(set(self.tasks)) < len(self.tasks):
             raise ValueError("tasks: each task can be named once")
-        missing = [task for task in self.tasks if task not in self.policies]
-        if missing:
-            raise ValueError(f"policies: there is no policy for {', '.join(missing)}")
         return self
+
+    def policy(self, task: Task) -> PolicyConfig:
+        return self.policies.get(task, PolicyConfig())
 
     def digest_of(self, *names: str) -> str:
         """Digest of the named sections, without what cannot change a result: pools, CPUs and the place of the run."""

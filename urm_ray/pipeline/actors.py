@@ -39,7 +39,7 @@ class Sample:
 
         use_threads(num_cpus)
         settings = Config(**config)
-        policy = settings.policies[task]
+        policy = settings.policy(task)
         self.sampler = ImageSampler(path, policy.sampler, policy.dtype, policy.device)
         self.seed, self.count, self.digest, self.folder = settings.run.seed, count, sampler_digest, folder
 

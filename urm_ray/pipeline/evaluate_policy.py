@@ -21,7 +21,7 @@ FIGURE_COLUMNS = ["prompt_id", "prompt", "point_verdicts", "figures"]
 
 
 def evaluate_policy(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
-    policy, reward, dpo = run.config.policies[task], run.finished("reward"), run.finished("dpo", task)
+    policy, reward, dpo = run.config.policy(task), run.finished("reward"), run.finished("dpo", task)
     judge, settings, dump = store.local_dir(reward.path("model")), policy.evaluate, run.config.model_dump()
     policies = {
         "before": (resolve(policy.path), run.sampler_digest(task, run.model_digest(policy.path))),

@@ -18,7 +18,7 @@ AUDIT_COLUMNS = ["dropped", "pairs_asked", "orders_agreed", "first_preferred"]
 
 
 def generate_pairs(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
-    config, own, reward = run.config, run.config.policies[task], run.finished("reward")
+    config, own, reward = run.config, run.config.policy(task), run.finished("reward")
     judge = store.local_dir(reward.path("model"))
     policy = resolve(own.path)
     pools = own.generate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,14 +19,19 @@ class Mixture:
     examples: dict[Task, int]
 
 
-def repeats(examples: Mapping[Task, int], weights: Mapping[Task, float]) -> dict[Task, int]:
-    """How often each task's rows come in one pass, so that its share is near its weight; at least once.
+def repeats(examples: Mapping[Task, int], weights: Mapping[Task, float]) -> dict[Task, float]:
+    """How often each task's rows come in one pass, so that its share is its weight; no row is left out.
 
     The published mixture leaves the tasks as they come, and the small one drowns (paper, Table XI).
     """
     wanted = {task: weights.get(task, 1.0) / count for task, count in examples.items() if count}
     least = min(wanted.values())
-    return {task: max(1, round(value / least)) for task, value in wanted.items()}
+    return {task: value / least for task, value in wanted.items()}
+
+
+def repeated(files: Sequence[str], times: float) -> list[str]:
+    """The files over and over, to the nearest whole file."""
+    return list(itertools.islice(itertools.cycle(files), round(len(files) * times)))
 
 
 def interleave(groups: Sequence[Sequence[str]]) -> list[str]:
@@ -36,14 +42,18 @@ def interleave(groups: Sequence[Sequence[str]]) -> list[str]:
 
 def mixture(run: Run) -> Mixture:
     """The training preferences of the run's tasks, weighted by `reward.task_weights`."""
-    parts = {
-        task: {part: run.finished("prepare", task).units(part) for part in ("train_pairs", "train_points")}
-        for task in run.config.tasks
-    }
-    examples = {
-        task: 2 * sum(map(store.row_count, files["train_pairs"])) + sum(map(store.row_count, files["train_points"]))
-        for task, files in parts.items()
-    }
-    times = repeats(examples, run.config.reward.task_weights)
-    groups = [files * times[task] for task in times for files in parts[task].values() if files]
-    return Mixture(interleave(groups), {task: examples[task] * times[task] for task in times})
+    parts: dict[Task, dict[str, int]] = {}
+    for task in run.config.tasks:
+        stage = run.finished("prepare", task)
+        parts[task] = {file: 2 * store.row_count(file) for file in stage.units("train_pairs")}
+        parts[task] |= {file: store.row_count(file) for file in stage.units("train_points")}
+    times = repeats({task: sum(files.values()) for task, files in parts.items()}, run.config.reward.task_weights)
+    groups = {task: repeated(interleave(_kinds(list(parts[task]))), times[task]) for task in times}
+    return Mixture(
+        interleave(list(groups.values())), {task: sum(parts[task][f] for f in files) for task, files in groups.items()}
+    )
+
+
+def _kinds(files: list[str]) -> list[list[str]]:
+    """Pair files and point files."""
+    return [list(group) for _, group in itertools.groupby(files, key=lambda file: file.rsplit("/", 2)[-2])]

@@ -45,7 +45,7 @@ class Run:
 
     def sampler_digest(self, task: Task, policy: str) -> str:
         """What the candidates of a policy (`policy` is the digest of its weights) depend on."""
-        return digest(self.config.policies[task].digest_of("sampler"), policy, self.config.run.seed)
+        return digest(self.config.policy(task).digest_of("sampler"), policy, self.config.run.seed)
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -57,7 +57,7 @@ class Run:
         found["reward"] = digest(prepared, seed, c.digest_of("reward", "judge_base"), c.judge.protocol, base)
         found["judge"] = digest(found["reward"], c.digest_of("judge"))
         for task in c.tasks:
-            policy = c.policies[task]
+            policy = c.policy(task)
             settings = c.digest_of("judge", "pairs"), policy.digest_of("sampler", "generate")
             generate = digest(found["reward"], seed, settings, self.model_digest(policy.path))
             dpo = digest(generate, policy.digest_of("dpo"))

@@ -27,7 +27,7 @@ def train_dpo(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     from urm_ray.training.launch import launch
 
     connect()
-    policy, generated = run.config.policies[task], run.finished("generate", task)
+    policy, generated = run.config.policy(task), run.finished("generate", task)
     config = policy.dpo
     pairs = generated.manifest()["audit"]["kept"]
     rows = training_rows(generated.units("sifted"), COLUMNS, passes_needed(pairs, config)).map_batches(

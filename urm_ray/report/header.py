@@ -101,7 +101,7 @@ def what_was_run(sources: Sources, figures: Mapping[str, Any]) -> Html:
                 ("Total time", duration(figures["seconds"]["total"])),
             ]
         ),
-        *[_of_a_task(config.policies[name], name, task) for name, task in figures["tasks"].items()],
+        *[_of_a_task(config.policy(name), name, task) for name, task in figures["tasks"].items()],
         el("details", el("summary", "Stage digests"), el("dl", *digests, class_="facts digests")),
         class_="run",
         id="run",

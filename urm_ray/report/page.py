@@ -37,7 +37,7 @@ def render_page(sources: Sources, figures: dict[str, Any]) -> str:
     """The whole page of a finished run. figures: `summary` of the same sources. Equal runs give equal bytes."""
     config = sources.config
     title = config.report.title
-    scorer: dict[str, str] = {task: config.policies[task].evaluate.scorer for task in config.tasks}
+    scorer: dict[str, str] = {task: config.policy(task).evaluate.scorer for task in config.tasks}
     sections = [
         _section(
             "figures",
