@@ -11,12 +11,19 @@ from typing import Any
 
 from PIL import Image
 
+from urm_ray.config import Task
 from urm_ray.judge.engine import Question, Reading
 from urm_ray.media import encode_image, image_record
 
 ROOT = Path(__file__).resolve().parents[1]
+TASK: Task = "image_generation"
 SCALE = {"name": "1-5", "minimum": 1, "maximum": 5}
 NOT_A_PICTURE = image_record(b"<html>404 not found</html>", 8, 8)
+
+
+def of_policy(**sections: Any) -> dict[str, Any]:
+    """Settings of the policy of TASK, as a configuration holds them."""
+    return {"policies": {TASK: sections}}
 
 
 def picture(shade: int = 0) -> Image.Image:

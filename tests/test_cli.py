@@ -169,7 +169,9 @@ def test_every_job_says_how_it_is_used_without_loading_anything_heavy():
 
 def test_a_missing_checkpoint_is_one_sentence_of_the_whole_job(tmp_path):
     path = config(
-        tmp_path, f"run: {{dir: {tmp_path}/run}}\njudge_base: {{path: /nowhere/vlm}}\npolicy: {{path: /nowhere/sd}}\n"
+        tmp_path,
+        f"run: {{dir: {tmp_path}/run}}\njudge_base: {{path: /nowhere/vlm}}\n"
+        "policies: {image_generation: {path: /nowhere/sd}}\n",
     )
     done = run_python("jobs/pipeline.py", "--config", path, "--plan")
     assert done.returncode == 1

@@ -1,5 +1,5 @@
 import pytest
-from helpers import run_python
+from helpers import TASK, of_policy, run_python
 from pydantic import ValidationError
 
 from urm_ray.config import Config, DpoConfig, LoraConfig, RewardConfig
@@ -15,15 +15,17 @@ def refused(values: dict) -> str:
 @pytest.mark.parametrize(
     ("values", "about"),
     [
-        ({"sampler": {"candidates": 9}}, "even"),
+        (of_policy(sampler={"candidates": 9}), "even"),
         ({"reward": {"checkpoint_steps": 25, "log_steps": 10}}, "multiple of log_steps"),
-        ({"dpo": {"reference": "adapter_off"}}, "needs a lora section"),
+        (of_policy(dpo={"reference": "adapter_off"}), "needs a lora section"),
         ({"tasks": []}, "tasks"),
+        ({"tasks": [TASK, TASK]}, "once"),
+        ({"policies": {"image_making": {}}}, "policies.image_making"),
         ({"tasks": ["image_generations"]}, "tasks.0"),
         ({"pairs": {"ties": "first"}}, "pairs.ties"),
         ({"pairs": {"min_margin": -0.5}}, "pairs.min_margin"),
         ({"judge": {"min_mass": 1.5}}, "judge.min_mass"),
-        ({"dpo": {"lr": 0}}, "dpo.lr"),
+        (of_policy(dpo={"lr": 0}), f"policies.{TASK}.dpo.lr"),
         ({"run": 5}, "run"),
         ({"reward": {"zero_stage": 4}}, "reward.zero_stage"),
     ],
@@ -33,7 +35,7 @@ def test_a_value_that_cannot_work_is_refused(values, about):
 
 
 def test_a_reference_without_an_adapter_is_accepted_with_lora():
-    assert build({"dpo": {"reference": "adapter_off", "lora": {}}}).dpo.lora == LoraConfig()
+    assert build(of_policy(dpo={"reference": "adapter_off", "lora": {}})).policy(TASK).dpo.lora == LoraConfig()
 
 
 def test_a_configuration_cannot_be_changed():
@@ -44,29 +46,33 @@ def test_a_configuration_cannot_be_changed():
 
 
 def test_a_digest_changes_with_what_changes_a_result_and_with_nothing_else():
-    config = build({})
-
     def digest(values):
-        return build(values).digest_of("sampler", "judge", "generate", "prepare", "evaluate")
+        config = build(values)
+        return config.digest_of("judge", "prepare"), config.policy(TASK).digest_of("sampler", "generate", "evaluate")
 
-    same = config.digest_of("sampler", "judge", "generate", "prepare", "evaluate")
+    same = digest({})
     assert digest({"judge": {"actors": {"actors": 9, "num_gpus": 1}}}) == same
-    assert digest({"generate": {"sampler_pool": {"actors": 5}}, "prepare": {"cpus": 0.5}}) == same
+    assert digest(of_policy(generate={"sampler_pool": {"actors": 5}}) | {"prepare": {"cpus": 0.5}}) == same
     assert digest({"run": {"dir": "elsewhere", "min_free_mib": 1}}) == same
     for change in (
-        {"sampler": {"steps": 21}},
+        of_policy(sampler={"steps": 21}),
+        of_policy(path="other"),
         {"judge": {"min_mass": 0.2}},
         {"prepare": {"train_pairs": 1}},
-        {"generate": {"unit_rows": 3}},
+        of_policy(generate={"unit_rows": 3}),
     ):
         assert digest(change) != same, change
 
 
 @pytest.mark.parametrize("section", ["reward", "dpo"])
 def test_the_place_of_a_training_does_not_change_its_digest(section):
+    def digest(change):
+        config = build(of_policy(dpo=change) | {"reward": change})
+        return (config if section == "reward" else config.policy(TASK)).digest_of(section)
+
     for change in ({"max_failures": 7}, {"num_cpus": 4}):
-        assert build({section: change}).digest_of(section) == Config().digest_of(section), change
-    assert build({section: {"steps": 7}}).digest_of(section) != Config().digest_of(section)
+        assert digest(change) == digest({}), change
+    assert digest({"steps": 7}) != digest({})
 
 
 def test_training_sections_share_their_settings():

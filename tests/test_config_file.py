@@ -3,11 +3,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers import ROOT
+from helpers import ROOT, TASK, of_policy
 
 from urm_ray.config import Config, LoraConfig
 from urm_ray.config_file import ConfigError, build, load, override
 
+OWN = f"policies.{TASK}"
+POOL = f"{OWN}.evaluate.judge_pool"
 FILES = sorted((ROOT / "jobs/configs").glob("*.y*ml"))
 
 
@@ -34,7 +36,7 @@ def test_every_shipped_configuration_is_valid(path):
 
     def check(values, section):
         for key, value in values.items():
-            mine = getattr(section, key)
+            mine = section[key] if isinstance(section, dict) else getattr(section, key)
             if isinstance(value, dict):
                 check(value, mine)
             else:
@@ -56,8 +58,9 @@ def test_the_resolved_configuration_gives_the_same_configuration_again(tmp_path)
     [
         ({"rewrd": {}}, "rewrd", "reward"),
         ({"reward": {"step": 3}}, "reward.step", "reward.steps"),
-        ({"evaluate": {"judge_pool": {"actor": 2}}}, "evaluate.judge_pool.actor", "evaluate.judge_pool.actors"),
-        ({"dpo": {"lora": {"rnk": 4}}}, "dpo.lora.rnk", "dpo.lora.rank"),
+        (of_policy(evaluate={"judge_pool": {"actor": 2}}), f"{POOL}.actor", f"{POOL}.actors"),
+        (of_policy(dpo={"lora": {"rnk": 4}}), f"{OWN}.dpo.lora.rnk", f"{OWN}.dpo.lora.rank"),
+        (of_policy(paht="x"), f"{OWN}.paht", f"{OWN}.path"),
         ({"pairs": {"margin": 1}}, "pairs.margin", "pairs.min_margin"),
     ],
 )
@@ -73,7 +76,7 @@ def test_a_key_like_no_other_is_refused_without_a_guess():
 
 
 def test_every_mistake_is_named_at_once():
-    message = refused({"sampler": {"candidates": "many"}, "dpo": {"beta": -1}, "evaluat": {}})
+    message = refused(of_policy(sampler={"candidates": "many"}, dpo={"beta": -1}) | {"evaluat": {}})
     assert all(name in message for name in ("sampler.candidates", "dpo.beta", "evaluat"))
     assert "\n" not in message
 
@@ -83,17 +86,20 @@ def test_every_mistake_is_named_at_once():
     [
         ("run.seed=7", lambda c: c.run.seed == 7),
         ("reward.lr=1e-3", lambda c: c.reward.lr == 0.001),
-        ("dpo.lora={rank: 4}", lambda c: c.dpo.lora == LoraConfig(rank=4)),
-        ("dpo.lora.rank=4", lambda c: c.dpo.lora == LoraConfig(rank=4)),
-        ("sampler.negative_prompt=", lambda c: c.sampler.negative_prompt is None),
+        (f"{OWN}.dpo.lora={{rank: 4}}", lambda c: c.policy(TASK).dpo.lora == LoraConfig(rank=4)),
+        (f"{OWN}.dpo.lora.rank=4", lambda c: c.policy(TASK).dpo.lora == LoraConfig(rank=4)),
+        (f"{OWN}.sampler.negative_prompt=", lambda c: c.policy(TASK).sampler.negative_prompt is None),
         ("report.title=a=b", lambda c: c.report.title == "a=b"),
-        ("generate.judge_pool.actors=3", lambda c: c.generate.judge_pool.actors == 3),
-        ("dpo.lora=null", lambda c: c.dpo.lora is None),
+        (f"{OWN}.generate.judge_pool.actors=3", lambda c: c.policy(TASK).generate.judge_pool.actors == 3),
+        (f"{OWN}.dpo.lora=null", lambda c: c.policy(TASK).dpo.lora is None),
         ("reward.bf16=true", lambda c: c.reward.bf16 is True),
     ],
 )
 def test_an_override_wins_over_the_file(tmp_path, assignment, read):
-    path = write(tmp_path, "run: {seed: 1}\nreward: {lr: 0.5}\nsampler: {negative_prompt: blurry}\n")
+    path = write(
+        tmp_path,
+        "run: {seed: 1}\nreward: {lr: 0.5}\npolicies: {image_generation: {sampler: {negative_prompt: blurry}}}\n",
+    )
     assert read(load(path, [assignment]))
     assert load(path).run.seed == 1
 

@@ -43,16 +43,16 @@ def main(names: Sequence[str], description: str = "", argv: Sequence[str] | None
 
 
 def _run(names: Sequence[str], config: Config, plan_only: bool) -> int:
-    from urm_ray.pipeline.run import Run
-    from urm_ray.pipeline.stages import FUNCTIONS, run_stages
+    from urm_ray.pipeline.run import STAGES, Run
+    from urm_ray.pipeline.stages import run_stages
 
     run = Run(config)
     try:
         if plan_only:
-            for name in FUNCTIONS:
-                stage = run.stage(name)
+            for name, task in run.steps(STAGES):
+                stage = run.stage(name, task)
                 mark = "done" if stage.done else "to do" if name in names else "to do, by another job"
-                print(f"{name:10} {mark:6} {stage.uri}")
+                print(f"{stage.name:30} {mark:6} {stage.uri}")
             return 0
         with run.folder.lock():
             run_stages(run, names)

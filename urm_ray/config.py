@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from urm_ray.schema import digest
 
-Task = Literal["image_generation"]
+Task = Literal["image_generation", "image_understanding", "video_generation", "video_understanding"]
 
 
 class Section(BaseModel):
@@ -48,7 +48,7 @@ class ModelConfig(Section):
 
 
 class PrepareConfig(Section):
-    """Where human preferences and prompts come from, and how many are taken."""
+    """Where human preferences and prompts come from, and how many are taken of each task."""
 
     preferences: str = "parquet"
     """A source by name (`urm_ray.sources.registry`) or `module:Class`."""
@@ -112,6 +112,8 @@ class RewardConfig(TrainConfig):
     """SFT of the base VLM into the judge (paper III-B)."""
 
     train_vision: bool = True
+    task_weights: dict[Task, Annotated[float, Field(gt=0)]] = {}
+    """Share of each task in the mixture relative to the others'; 1 where a task is not named."""
     attention: str | None = None
     """eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose."""
     shuffle_rows: int = Field(2048, ge=1)
@@ -144,6 +146,8 @@ class JudgeConfig(Section):
     """An answer counts as unparsed when the possible answers together have less than this probability."""
     actors: PoolConfig = PoolConfig()
     """The pool that measures judges on held-out preferences."""
+    resamples: int = Field(2000, ge=100)
+    """Draws of the bootstrap behind the 95% intervals."""
 
 
 class PairsConfig(Section):
@@ -194,9 +198,30 @@ class EvaluateConfig(Section):
     unit_rows: int = Field(16, ge=1)
     seeds_per_prompt: int = Field(1, ge=1)
     resamples: int = Field(2000, ge=100)
-    """Draws of the bootstrap behind every 95% interval."""
+    """Draws of the bootstrap behind the 95% intervals."""
     sampler_pool: PoolConfig = PoolConfig()
     judge_pool: PoolConfig = PoolConfig()
+
+
+class PolicyConfig(ModelConfig):
+    """The policy of one task, from its candidates to its evaluation."""
+
+    sampler: SamplerConfig = SamplerConfig()
+    generate: GenerateConfig = GenerateConfig()
+    dpo: DpoConfig = DpoConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _pairs_need_even_candidates(self) -> PolicyConfig:
+        if self.sampler.candidates % 2:
+            raise ValueError("sampler.candidates must be even: adjacent pairs are ranked")
+        return self
+
+    def digest_of(self, *names: str) -> str:
+        """Digest of the named sections and of how the policy is loaded; see `Config.digest_of`."""
+        return digest(
+            {"dtype": self.dtype, "path": self.path} | {name: _essential(getattr(self, name)) for name in names}
+        )
 
 
 class ReportConfig(Section):
@@ -212,27 +237,28 @@ class Config(Section):
 
     run: RunConfig = RunConfig()
     tasks: Annotated[list[Task], Field(min_length=1)] = ["image_generation"]
+    """The tasks of this run. One judge is trained on all of them, and the policy of each is aligned."""
     judge_base: ModelConfig = ModelConfig()
-    policy: ModelConfig = ModelConfig()
     prepare: PrepareConfig = PrepareConfig()
     reward: RewardConfig = RewardConfig()
     judge: JudgeConfig = JudgeConfig()
-    sampler: SamplerConfig = SamplerConfig()
     pairs: PairsConfig = PairsConfig()
-    generate: GenerateConfig = GenerateConfig()
-    dpo: DpoConfig = DpoConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
+    policies: dict[Task, PolicyConfig] = {}
+    """A policy for each task; those of tasks that the run leaves out are not used."""
     report: ReportConfig = ReportConfig()
 
     @model_validator(mode="after")
-    def _pairs_need_even_candidates(self) -> Config:
-        if self.sampler.candidates % 2:
-            raise ValueError("sampler.candidates must be even: adjacent pairs are ranked")
+    def _every_task_once(self) -> Config:
+        if len(set(self.tasks)) < len(self.tasks):
+            raise ValueError("tasks: each task can be named once")
         return self
+
+    def policy(self, task: Task) -> PolicyConfig:
+        return self.policies.get(task, PolicyConfig())
 
     def digest_of(self, *names: str) -> str:
         """Digest of the named sections, without what cannot change a result: pools, CPUs and the place of the run."""
-        return digest({name: _essential(getattr(self, name).model_dump(mode="json")) for name in names})
+        return digest({name: _essential(getattr(self, name)) for name in names})
 
 
 _PLACEMENT = {
@@ -248,5 +274,5 @@ _PLACEMENT = {
 }
 
 
-def _essential(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key not in _PLACEMENT}
+def _essential(section: Section) -> dict[str, Any]:
+    return {key: value for key, value in section.model_dump(mode="json").items() if key not in _PLACEMENT}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -17,13 +17,16 @@ class ConfigError(ValueError):
 
 
 def _valid_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    for step in location:
+    steps = iter(location)
+    for step in steps:
         field = model.model_fields.get(str(step))
         options = [a for a in (field.annotation, *get_args(field.annotation)) if isinstance(a, type)] if field else []
         inner = next((a for a in options if issubclass(a, BaseModel)), None)
         if inner is None:
             return []
         model = inner
+        if field is not None and get_origin(field.annotation) is dict:
+            next(steps, None)  # a section for each key: `policies.image_generation`
     return list(model.model_fields)
 
 

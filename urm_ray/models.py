@@ -16,7 +16,7 @@ def resolve(path: str) -> str:
     `package:FOLDER` is a folder inside an installed package. StoreError where a local path has no checkpoint.
     """
     if not path:
-        raise StoreError("a model path is missing in the configuration (judge_base.path and policy.path are needed)")
+        raise StoreError("a model path is missing: judge_base.path and policies.TASK.path are needed")
     package, colon, folder = path.partition(":")
     if colon and package.replace("_", "").replace(".", "").isalnum() and "/" not in package:
         spec = importlib.util.find_spec(package)

@@ -26,7 +26,8 @@ def refused(done: object, *words: str) -> None:
 
 
 def test_missing_checkpoint(tmp_path: Path) -> None:
-    refused(job("pipeline", tmp_path / "run", "--set", "policy.path=/nowhere/model"), "/nowhere/model")
+    setting = "policies.image_generation.path=/nowhere/model"
+    refused(job("pipeline", tmp_path / "run", "--set", setting), "/nowhere/model")
 
 
 def test_unknown_key_names_the_nearest(tmp_path: Path) -> None:
@@ -52,7 +53,8 @@ def test_bad_rows_cost_themselves_alone(tmp_path: Path) -> None:
     prompts = tmp_path / "prompts.jsonl"
     good = [json.dumps({"prompt": f"a red circle number {n}"}) for n in range(12)]
     prompts.write_text("\n".join([*good[:5], '{"prompt": "half a li', *good[5:]]))
-    rows = [r for part in ("train_pairs", "train_points") for r in Scenes(None, 0, {}).read(part, 0, 12)]  # type: ignore[arg-type]
+    scenes = Scenes(None, 0, "image_generation", {})
+    rows = [*scenes.read("train_pairs", 0, 12), *scenes.read("train_points", 0, 12)]
     rows = [r for r in rows if isinstance(r, dict)]
     rows[3]["candidates"][1]["media"]["data"] = rows[3]["candidates"][1]["media"]["data"][:60]
     store.write_table(str(tmp_path / "preferences" / "rows.parquet"), schema.table_of(rows, schema.PREFERENCE))

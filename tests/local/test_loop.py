@@ -18,7 +18,17 @@ from urm_ray import schema
 pytestmark = pytest.mark.local
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGES = ["prepare", "reward", "judge", "generate", "dpo", "evaluate", "report"]
+TASK = "image_generation"
+STAGES = [
+    f"prepare-{TASK}",
+    "reward",
+    "judge",
+    f"generate-{TASK}",
+    f"dpo-{TASK}",
+    f"evaluate-{TASK}",
+    "report",
+]
+OWN = f"policies.{TASK}"
 
 
 def job(name: str, run: Path, *extra: str, config: str = "smoke.yaml") -> subprocess.CompletedProcess[str]:
@@ -103,7 +113,8 @@ def test_resolved_config_names_versions_seed_and_digests(run: Path) -> None:
     resolved = yaml.safe_load((run / "config.yaml").read_text())
     assert resolved["config"]["run"]["seed"] == 0
     assert resolved["packages"]["ray"]
-    assert all(resolved["digests"][stage].startswith(folder_of(run, stage).name.split("-")[1]) for stage in STAGES)
+    for stage in STAGES:
+        assert resolved["digests"][stage].startswith(folder_of(run, stage).name.removeprefix(f"{stage}-"))
 
 
 def test_a_second_run_finds_everything_done(run: Path) -> None:
@@ -117,19 +128,19 @@ def test_a_second_run_finds_everything_done(run: Path) -> None:
 
 
 def test_plan_prints_the_stages_and_does_nothing(run: Path) -> None:
-    done = job("pipeline", run, "--plan", "--set", "dpo.steps=7")
+    done = job("pipeline", run, "--plan", "--set", f"{OWN}.dpo.steps=7")
     assert done.returncode == 0
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert list(lines) == STAGES
-    assert " done " in lines["generate"]
-    assert " to do " in lines["dpo"]
+    assert " done " in lines[f"generate-{TASK}"]
+    assert " to do " in lines[f"dpo-{TASK}"]
     assert len(list(run.glob("dpo-*"))) == 1
 
 
 def test_a_job_refuses_to_run_before_the_one_it_reads_from(tmp_path: Path) -> None:
     done = job("train_dpo", tmp_path / "empty")
     assert done.returncode == 1
-    assert "stage generate is not done" in done.stderr
+    assert f"stage generate-{TASK} is not done" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -140,7 +151,8 @@ def test_one_and_two_actors_give_the_same_bytes(run: Path, tmp_path: Path) -> No
     copy = tmp_path / "copy"
     shutil.copytree(run, copy, ignore=shutil.ignore_patterns("generate-*", "dpo-*", "evaluate-*", "report*"))
     two = "{actors: 2, num_cpus: 0.4}"
-    done = job("generate_pairs", copy, "--set", f"generate.sampler_pool={two}", "--set", f"generate.judge_pool={two}")
+    pools = [f"{OWN}.generate.{name}_pool={two}" for name in ("sampler", "judge")]
+    done = job("generate_pairs", copy, "--set", pools[0], "--set", pools[1])
     assert done.returncode == 0, done.stderr[-3000:]
     ours, theirs = (folder_of(r, "generate") / "sifted" for r in (run, copy))
     names = sorted(p.name for p in ours.glob("*.parquet"))

@@ -1,6 +1,6 @@
 import pyarrow as pa
 import pytest
-from helpers import candidate, candidate_set, pair_verdict, point_verdict, prompt_row
+from helpers import TASK, candidate, candidate_set, pair_verdict, point_verdict, prompt_row
 
 from urm_ray import schema, store
 from urm_ray.candidates import image
@@ -42,7 +42,7 @@ def units(tmp_path, monkeypatch) -> list[dict]:
 
 
 def sample(folder: str) -> Sample:
-    return Sample(Config().model_dump(), "path", "sampler", COUNT, folder, 1)
+    return Sample(Config().model_dump(), TASK, "path", "sampler", COUNT, folder, 1)
 
 
 def test_a_unit_becomes_candidate_sets_with_the_seeds_of_its_prompts(units, tmp_path):
@@ -93,8 +93,7 @@ def test_sifting_adds_the_pair_to_its_set():
 
 
 def test_scoring_adds_the_figures_of_the_configured_scorer():
-    config = Config.model_validate({"evaluate": {"scorer": "urm_ray.scenes.oracle:Oracle"}}).model_dump()
     rows = schema.table_of([candidate_set(2, prompt="a red circle")], schema.CANDIDATE_SET)
-    figures = Score(config)(rows)["figures"].to_pylist()[0]
+    figures = Score("urm_ray.scenes.oracle:Oracle")(rows)["figures"].to_pylist()[0]
     assert {f["index"] for f in figures} == {0, 1}
     assert {f["name"] for f in figures} == {"colour", "shape", "count", "whole"}

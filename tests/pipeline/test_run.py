@@ -2,28 +2,42 @@ import json
 
 import pytest
 import yaml
+from helpers import TASK, of_policy
 
 from urm_ray import store
 from urm_ray.config_file import build
-from urm_ray.pipeline.run import STAGES, Run, execute
+from urm_ray.pipeline.run import STAGES, Run, execute, key
 from urm_ray.store import StoreError
 
+ALL = (
+    "prepare-image_generation",
+    "reward",
+    "judge",
+    "generate-image_generation",
+    "dpo-image_generation",
+    "evaluate-image_generation",
+    "report",
+)
+OTHER = "video_understanding"
+FAR = {"judge_pool": {"actors": 7, "num_gpus": 1}, "sampler_pool": {"num_cpus": 3}}
 CHANGES = [
     # What changes a stage's result gives it, and every stage that reads it, a new folder; and no other stage.
-    ({"run": {"seed": 1}}, STAGES),
-    ({"prepare": {"train_pairs": 5}}, STAGES),
-    ({"reward": {"steps": 7}}, STAGES[1:]),
-    ({"judge": {"min_mass": 0.3}}, STAGES[2:]),
-    ({"sampler": {"steps": 3}}, STAGES[3:]),
-    ({"pairs": {"ties": "point"}}, STAGES[3:]),
-    ({"generate": {"unit_rows": 3}}, STAGES[3:]),
-    ({"dpo": {"beta": 10}}, STAGES[4:]),
-    ({"evaluate": {"headline": "colour"}}, STAGES[5:]),
-    ({"report": {"grid": 3}}, STAGES[6:]),
-    # Where the work is done changes nothing.
-    ({"generate": {"judge_pool": {"actors": 7, "num_gpus": 1}, "sampler_pool": {"num_cpus": 3}}}, ()),
-    ({"judge": {"actors": {"actors": 4}}, "evaluate": {"judge_pool": {"actors": 4}}, "prepare": {"cpus": 4}}, ()),
-    ({"reward": {"num_cpus": 3, "max_failures": 9}, "run": {"min_free_mib": 5}, "policy": {"device": "cuda"}}, ()),
+    ({"run": {"seed": 1}}, ALL),
+    ({"prepare": {"train_pairs": 5}}, ALL),
+    ({"reward": {"steps": 7}}, ALL[1:]),
+    ({"judge": {"min_mass": 0.3}}, ALL[2:]),
+    (of_policy(sampler={"steps": 3}), ALL[3:]),
+    ({"pairs": {"ties": "point"}}, ALL[3:]),
+    (of_policy(generate={"unit_rows": 3}), ALL[3:]),
+    (of_policy(dpo={"beta": 10}), ALL[4:]),
+    (of_policy(evaluate={"headline": "colour"}), ALL[5:]),
+    ({"report": {"grid": 3}}, ALL[6:]),
+    # Where the work is done changes nothing, and neither does the policy of a task that is left out.
+    (of_policy(generate=FAR), ()),
+    ({"judge": {"actors": {"actors": 4}}, "prepare": {"cpus": 4}}, ()),
+    (of_policy(evaluate={"judge_pool": {"actors": 4}}, device="cuda"), ()),
+    ({"reward": {"num_cpus": 3, "max_failures": 9}, "run": {"min_free_mib": 5}}, ()),
+    ({"policies": {OTHER: {"dpo": {"beta": 10}}}}, ()),
 ]
 
 
@@ -35,17 +49,20 @@ def models(tmp_path) -> dict:
     return {
         "run": {"dir": str(tmp_path / "run")},
         "judge_base": {"path": str(tmp_path / "judge")},
-        "policy": {"path": str(tmp_path / "policy")},
-    }
+    } | of_policy(path=str(tmp_path / "policy"))
 
 
 def run_of(models: dict, changes: dict | None = None) -> Run:
-    changes = changes or {}
-    return Run(build({name: models.get(name, {}) | changes.get(name, {}) for name in models.keys() | changes.keys()}))
+    return Run(build(merged(models, changes or {})))
+
+
+def merged(values: dict, changes: dict) -> dict:
+    new = {k: merged(values.get(k, {}), v) if isinstance(v, dict) else v for k, v in changes.items()}
+    return values | new
 
 
 def changed(before: Run, after: Run) -> tuple[str, ...]:
-    return tuple(name for name in STAGES if before.digests[name] != after.digests[name])
+    return tuple(name for name in after.digests if before.digests.get(name) != after.digests[name])
 
 
 @pytest.mark.parametrize(("changes", "stages"), CHANGES)
@@ -53,11 +70,40 @@ def test_a_setting_changes_the_folders_of_what_depends_on_it(models, changes, st
     assert changed(run_of(models), run_of(models, changes)) == tuple(stages)
 
 
+def prepare_of(run: Run) -> tuple:
+    return run, run.stage("prepare", TASK)
+
+
+def test_several_tasks_share_a_judge_and_have_stages_of_their_own(models):
+    both = run_of(models, {"tasks": [TASK, OTHER], "policies": {OTHER: {"path": models["judge_base"]["path"]}}})
+    assert [key(*step) for step in both.steps(STAGES)] == [
+        "prepare-image_generation",
+        "prepare-video_understanding",
+        "reward",
+        "judge",
+        "generate-image_generation",
+        "dpo-image_generation",
+        "evaluate-image_generation",
+        "generate-video_understanding",
+        "dpo-video_understanding",
+        "evaluate-video_understanding",
+        "report",
+    ]
+    assert set(both.digests) == {key(*step) for step in both.steps(STAGES)}
+    assert both.steps(["dpo"]) == [("dpo", TASK), ("dpo", OTHER)]
+    # Preferences are prepared for each task alone; the judge is another one where it learns from both.
+    assert run_of(models).digests[ALL[0]] == both.digests[ALL[0]]
+    assert run_of(models).digests["reward"] != both.digests["reward"]
+    second = {"path": models["judge_base"]["path"], "dpo": {"beta": 7}}
+    other = {"tasks": [TASK, OTHER], "policies": {OTHER: second}}
+    assert changed(both, run_of(models, other)) == (f"dpo-{OTHER}", f"evaluate-{OTHER}", "report")
+
+
 def test_other_weights_in_the_same_place_are_another_run(models, tmp_path):
     before = run_of(models)
     assert before.digests
     (tmp_path / "policy" / "weights").write_bytes(b"new")
-    assert changed(before, run_of(models)) == ("generate", "dpo", "evaluate", "report")
+    assert changed(before, run_of(models)) == ALL[3:]
     (tmp_path / "judge" / "weights").write_bytes(b"new")
     assert "reward" in changed(before, run_of(models))
 
@@ -68,7 +114,7 @@ def test_other_prompts_in_the_same_file_are_another_run(models, tmp_path):
     before = run_of(models, {"prepare": {"prompts_path": str(path)}})
     assert before.digests
     path.write_text("a dog")
-    assert changed(before, run_of(models, {"prepare": {"prompts_path": str(path)}})) == STAGES
+    assert changed(before, run_of(models, {"prepare": {"prompts_path": str(path)}})) == ALL
 
 
 def test_the_same_run_in_another_place_has_the_same_digests(models, tmp_path):
@@ -82,13 +128,13 @@ def test_a_finished_stage_is_never_run_again(models):
         calls.append(stage.name)
         return {"rows": 3}
 
-    first = execute(run_of(models), "prepare", stage_function)
-    again = execute(run_of(models), "prepare", stage_function)
-    assert calls == ["prepare"]
+    first = execute(*prepare_of(run_of(models)), stage_function)
+    again = execute(*prepare_of(run_of(models)), stage_function)
+    assert calls == [ALL[0]]
     assert first == again
     assert first["rows"] == 3
-    execute(run_of(models, {"run": {"seed": 1}}), "prepare", stage_function)
-    assert calls == ["prepare", "prepare"]
+    execute(*prepare_of(run_of(models, {"run": {"seed": 1}})), stage_function)
+    assert calls == [ALL[0], ALL[0]]
 
 
 def test_a_stage_that_failed_is_not_done_and_keeps_its_time(models):
@@ -99,18 +145,18 @@ def test_a_stage_that_failed_is_not_done_and_keeps_its_time(models):
         raise RuntimeError("lost a node")
 
     with pytest.raises(RuntimeError, match="lost a node"):
-        execute(run, "prepare", fails)
-    assert not run.stage("prepare").done
-    with pytest.raises(StoreError, match="stage prepare is not done"):
-        run.finished("prepare")
-    assert execute(run, "prepare", lambda run, stage: {})["seconds"] >= 0
-    assert run.finished("prepare").done
+        execute(*prepare_of(run), fails)
+    assert not run.stage("prepare", TASK).done
+    with pytest.raises(StoreError, match="stage prepare-image_generation is not done"):
+        run.finished("prepare", TASK)
+    assert execute(*prepare_of(run), lambda run, stage: {})["seconds"] >= 0
+    assert run.finished("prepare", TASK).done
 
 
 def test_a_stage_does_not_start_without_space(models):
     run = run_of(models, {"run": {"dir": models["run"]["dir"], "min_free_mib": 1 << 40}})
     with pytest.raises(StoreError, match="no free space"):
-        execute(run, "prepare", lambda run, stage: pytest.fail("it was started"))
+        execute(*prepare_of(run), lambda run, stage: pytest.fail("it was started"))
 
 
 def test_the_resolved_configuration_lies_in_the_run(models, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from helpers import TASK, of_policy
 from PIL import Image
 
 from urm_ray import schema, store
@@ -14,10 +15,10 @@ from urm_ray.config_file import build
 from urm_ray.evaluation.metrics import share
 from urm_ray.media import encode_image
 from urm_ray.pairs.audit import audit
+from urm_ray.pipeline.run import key
 from urm_ray.report.summary import Sources
 from urm_ray.store import Stage
 
-TASK = "image_generation"
 SCALE = {"name": "1-5", "minimum": 1, "maximum": 5}
 RATING = pa.struct([("index", pa.int32()), ("name", pa.string()), ("value", pa.float32())])
 EVALUATED = pa.schema([*schema.JUDGED_SET, ("figures", pa.list_(RATING))])
@@ -129,13 +130,13 @@ def finished_run(
     """
     chosen: dict[str, Any] = {
         "judge_base": {"path": "pkg:vlm"},
-        "policy": {"path": "pkg:policy"},
-        "evaluate": {"scorer": "pkg.oracle:Oracle"},
         "report": {"title": "A tiny run", "grid": 5, "pairs": 2},
-    }
+    } | of_policy(path="pkg:policy", evaluate={"scorer": "pkg.oracle:Oracle"})
     config = build(chosen | (settings or {}))
-    digests = {name: schema.digest("stage", name) for name in STAGES}
-    stages = {name: Stage(f"{folder}/{name}-{digest[:12]}", name, digest) for name, digest in digests.items()}
+    names = [key(name, None if name in ("reward", "judge") else TASK) for name in STAGES]
+    digests = {name: schema.digest("stage", name) for name in names}
+    sources = Sources({n: Stage(f"{folder}/{n}-{digest[:12]}", n, digest) for n, digest in digests.items()}, config)
+    stages = {name: sources.stages[named] for name, named in zip(STAGES, names, strict=True)}
     prompts = prompts or [f"prompt {i}" for i in range(12)]
     values = values or [(float(i % 4 in (1, 2)), float(i % 4 != 2)) for i in range(12)]
 
@@ -153,16 +154,16 @@ def finished_run(
     store.write_json(stages["dpo"].path("history.json"), [] if none else errors)
 
     shares = NO_FIGURE if none else share(30, 40)
-    names = ("pair_accuracy", "pair_accuracy_strict", "tie_accuracy", "order_agreement", "point_spearman")
-    figures = {**dict.fromkeys(names, shares), "unparsed": 1}
+    measured = ("pair_accuracy", "pair_accuracy_strict", "tie_accuracy", "order_agreement", "point_spearman")
+    figures = {**dict.fromkeys(measured, shares), "unparsed": 1}
     parts = ("train_pairs", "train_points", "heldout_pairs", "heldout_points", "train_prompts", "heldout_prompts")
     stages["prepare"].finish(1.5, rows=dict.fromkeys(parts, 1200), quarantined={"train_pairs": 3})
     stages["reward"].finish(60.0, steps=5, final_loss=0.2)
-    stages["judge"].finish(7.0, figures={"judge": figures, "base": figures})
+    stages["judge"].finish(7.0, figures={TASK: {"judge": figures, "base": figures}})
     stages["generate"].finish(20.0, audit=audit(rows, config.pairs.both_orders))
     stages["dpo"].finish(30.0, steps=5, final_loss=0.64)
     stages["evaluate"].finish(10.0, figures=policy_figures(none))
-    return Sources(stages, config)
+    return sources
 
 
 class Page(HTMLParser):

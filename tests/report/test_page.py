@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import TASK, of_policy
 from report.finished_run import NO_FIGURE, Page, candidate, evaluated, finished_run, policy_figures, sifted, verdict
 
 from urm_ray import store
@@ -86,17 +87,14 @@ def test_the_page_asks_for_nothing_outside_of_itself(tmp_path: Path) -> None:
 def test_whatever_comes_from_data_is_shown_as_text(tmp_path: Path) -> None:
     settings = {
         "report": {"title": NASTY, "grid": 12, "pairs": 4},
-        "policy": {"path": f"/models/{NASTY}"},
         "judge_base": {"path": NASTY},
-        "evaluate": {"scorer": NASTY},
-    }
+    } | of_policy(path=f"/models/{NASTY}", evaluate={"scorer": NASTY})
     rows = [sifted(i, NASTY, None if i < 8 else NASTY, 8) for i in range(12)]
     rows[0]["chosen"] |= {"media": None, "error": NASTY}
     rows[1]["pair_verdicts"][0] |= verdict(0, 1, NASTY, (None, None, None))
     sources = finished_run(tmp_path, settings=settings, prompts=[NASTY] * 12, generated=rows)
     figures = summary(sources)
-    figures["tasks"][NASTY] = copy.deepcopy(figures["tasks"]["image_generation"])
-    figures["tasks"][NASTY]["policy"]["all"][NASTY] = policy_figures()["all"]["colour"]
+    figures["tasks"][TASK]["policy"]["all"][NASTY] = policy_figures()["all"]["colour"]
     text = render_page(sources, figures)
     page = Page(text)
     assert not page.all("script")
@@ -121,7 +119,7 @@ def test_pictures_are_the_bytes_of_the_stages(page: Page) -> None:
 
 def test_best_and_worst_pairs_never_overlap(tmp_path: Path) -> None:
     sources = finished_run(tmp_path, kept=3)
-    assert selection.extremes(sources.stages["generate"], "image_generation", 2) == (["g002", "g001"], ["g000"])
+    assert selection.extremes(sources.of("generate", TASK), "image_generation", 2) == (["g002", "g001"], ["g000"])
     assert len([a for a in page_of(sources).all("img") if (a["alt"] or "").startswith("chosen")]) == 3
 
 
@@ -216,7 +214,7 @@ def test_a_prompt_is_compared_on_its_first_seed_that_was_rated_on_both_sides(tmp
     before = [evaluated("b", i, f"prompt {i}", [0.5, 0.25], 8) for i in range(12)]
     before[0]["figures"] = before[0]["figures"][1:]
     sources = finished_run(tmp_path, before=before)
-    found = selection.changes(sources.stages["evaluate"], "image_generation", "whole")
+    found = selection.changes(sources.of("evaluate", TASK), "image_generation", "whole")
     assert "h000" not in {c.prompt_id for c in found}
     assert {(c.index, c.before) for c in found} == {(0, 0.5)}
 
@@ -252,10 +250,12 @@ def test_order_agreement_is_not_claimed_where_one_order_was_asked(tmp_path: Path
 def test_every_task_has_its_sections(tmp_path: Path) -> None:
     sources = finished_run(tmp_path)
     figures = summary(sources)
-    figures["tasks"]["video_generation"] = copy.deepcopy(figures["tasks"]["image_generation"])
-    page = Page(render_page(sources, figures))
+    figures["tasks"]["video_generation"] = copy.deepcopy(figures["tasks"][TASK])
+    other = {f"{name}-video_generation": sources.of(name, TASK) for name in ("generate", "dpo", "evaluate")}
+    config = sources.config.model_copy(update={"tasks": [TASK, "video_generation"]})
+    page = Page(render_page(Sources(sources.stages | other, config), figures))
     assert [a["id"] for a in page.all("section") if "id" in a] == SECTIONS
-    assert sum(a.get("class") == "task" for a in page.all("h3")) == 2 * 5
+    assert sum(a.get("class") == "task" for a in page.all("h3")) == 2 * 6
     assert sum(a.get("class") == "hero" for a in page.all("section")) == 2
     assert "No prompt is shown" in page.text
 

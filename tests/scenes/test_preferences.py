@@ -17,7 +17,7 @@ BAD = {"train_pairs": 40, "heldout_pairs": 40, "train_points": 40, "heldout_poin
 
 
 def rows(part, start=0, stop=COUNT, seed=0) -> list[dict]:
-    return list(Scenes(None, seed, WANTED).read(part, start, stop))
+    return list(Scenes(None, seed, "image_generation", WANTED).read(part, start, stop))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_held_out_captions_are_never_trained_on():
 
 
 def test_prompts_are_all_different_and_as_many_as_there_are():
-    source = Scenes(None, 0, {"train_prompts": 100_000, "heldout_prompts": 5})
+    source = Scenes(None, 0, "image_generation", {"train_prompts": 100_000, "heldout_prompts": 5})
     everything = [row["prompt"] for row in source.read("train_prompts", 0, source.size("train_prompts"))]
     assert len(set(everything)) == len(everything) == source.size("train_prompts") < 3000
     assert source.size("heldout_prompts") == 5

@@ -1,6 +1,6 @@
 import pyarrow as pa
 import pytest
-from helpers import NOT_A_PICTURE, SCALE, pair_preference, point_preference
+from helpers import NOT_A_PICTURE, SCALE, TASK, pair_preference, point_preference
 
 from urm_ray import schema, store
 from urm_ray.media import image_record
@@ -22,14 +22,14 @@ def write(folder, rows, files: int = 1) -> str:
 
 
 def ids(path, part, seed=0, wanted=None) -> list[str]:
-    read = ParquetPreferences(path, seed, wanted or WANTED)
+    read = ParquetPreferences(path, seed, TASK, wanted or WANTED)
     return [row["preference_id"] for row in read.read(part, 0, read.size(part))]
 
 
 def test_rows_come_back_as_they_were_written(tmp_path):
     path = write(tmp_path, ROWS, files=3)
     by_id = {row["preference_id"]: row for row in ROWS}
-    read = ParquetPreferences(path, 0, WANTED)
+    read = ParquetPreferences(path, 0, TASK, WANTED)
     for part in PARTS:
         rows = list(read.read(part, 0, read.size(part)))
         assert len(rows) == WANTED[part]
@@ -49,7 +49,7 @@ def test_scores_that_were_written_as_text_become_numbers(tmp_path):
     table = schema.table_of([point_preference(n) for n in range(2)], schema.PREFERENCE)
     place = table.schema.get_field_index("score")
     store.write_table(str(tmp_path / "t.parquet"), table.set_column(place, "score", pa.array(["3.5", "4"])))
-    read = ParquetPreferences(str(tmp_path / "t.parquet"), 0, {"train_points": 2})
+    read = ParquetPreferences(str(tmp_path / "t.parquet"), 0, TASK, {"train_points": 2})
     assert sorted(row["score"] for row in read.read("train_points", 0, 2)) == [3.5, 4.0]
 
 
@@ -67,9 +67,8 @@ def test_no_prompt_is_both_held_out_and_trained_on(tmp_path):
     # Several judgements of one prompt would otherwise let the judge learn what it is measured on.
     rows = [pair_preference(n, prompt=f"prompt {n % 10}") for n in range(60)]
     rows += [point_preference(n, 3, prompt=f"prompt {n % 10}") for n in range(60)]
-    read = ParquetPreferences(
-        write(tmp_path, rows), 0, {"heldout_pairs": 10, "heldout_points": 25, "train_pairs": 60, "train_points": 60}
-    )
+    wanted = {"heldout_pairs": 10, "heldout_points": 25, "train_pairs": 60, "train_points": 60}
+    read = ParquetPreferences(write(tmp_path, rows), 0, TASK, wanted)
     prompts = {part: {row["prompt"] for row in read.read(part, 0, 99)} for part in PARTS}
     assert (read.size("heldout_pairs"), read.size("heldout_points")) == (10, 25)
     held, trained = (prompts[f"{name}_pairs"] | prompts[f"{name}_points"] for name in ("heldout", "train"))
@@ -82,13 +81,13 @@ def test_fewer_rows_than_wanted_are_all_there_are(tmp_path):
     path = write(tmp_path, ROWS)
     wanted = {"heldout_pairs": 10, "train_pairs": 100}
     assert (len(ids(path, "heldout_pairs", wanted=wanted)), len(ids(path, "train_pairs", wanted=wanted))) == (10, 2)
-    assert ParquetPreferences(path, 0, wanted).size("train_points") == 0
+    assert ParquetPreferences(path, 0, TASK, wanted).size("train_points") == 0
 
 
 def test_rows_are_read_by_number(tmp_path):
     path = write(tmp_path, ROWS, files=2)
     whole = ids(path, "train_pairs")
-    read = ParquetPreferences(path, 0, WANTED)
+    read = ParquetPreferences(path, 0, TASK, WANTED)
     assert [row["preference_id"] for a, b in ((0, 2), (2, 6)) for row in read.read("train_pairs", a, b)] == whole
     assert list(read.read("train_pairs", 6, 9)) == []
 
@@ -97,19 +96,19 @@ def test_a_missing_column_is_named(tmp_path):
     table = schema.table_of(ROWS, schema.PREFERENCE).drop_columns(["label", "scale"])
     store.write_table(str(tmp_path / "t.parquet"), table)
     with pytest.raises(SourceError, match="lacks the columns label, scale"):
-        ParquetPreferences(str(tmp_path / "t.parquet"), 0, WANTED)
+        ParquetPreferences(str(tmp_path / "t.parquet"), 0, TASK, WANTED)
 
 
 @pytest.mark.parametrize("path", [None, "", "/nowhere"])
 def test_a_missing_folder_is_named(path):
     with pytest.raises(SourceError, match=r"prepare\.preferences_path: there is no file or folder"):
-        ParquetPreferences(path, 0, WANTED)
+        ParquetPreferences(path, 0, TASK, WANTED)
 
 
 def test_a_file_that_is_not_parquet_is_one_sentence(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1 but not really")
     with pytest.raises(SourceError, match="cannot be read as parquet") as caught:
-        ParquetPreferences(str(tmp_path / "t.parquet"), 0, WANTED)
+        ParquetPreferences(str(tmp_path / "t.parquet"), 0, TASK, WANTED)
     assert "\n" not in str(caught.value)
 
 
@@ -121,7 +120,7 @@ def test_a_bad_picture_is_read_and_then_found_by_the_check(tmp_path):
         for n, media in enumerate(bad)
     ]
     path = write(tmp_path, [*rows, pair_preference(9)])
-    found = ParquetPreferences(path, 0, {"train_pairs": 9})
+    found = ParquetPreferences(path, 0, TASK, {"train_pairs": 9})
     problems = {row["preference_id"]: check_preference(row) for row in found.read("train_pairs", 0, 9)}
     assert problems.pop("pair9") is None
     assert {p.reason for p in problems.values() if p} == {"undecodable picture"}
@@ -130,6 +129,6 @@ def test_a_bad_picture_is_read_and_then_found_by_the_check(tmp_path):
 
 def test_the_scale_of_a_score_travels_with_it(tmp_path):
     path = write(tmp_path, [point_preference(0, 87.5, scale=SCALE | {"name": "0-100", "minimum": 0, "maximum": 100})])
-    row = next(iter(ParquetPreferences(path, 0, {"train_points": 1}).read("train_points", 0, 1)))
+    row = next(iter(ParquetPreferences(path, 0, TASK, {"train_points": 1}).read("train_points", 0, 1)))
     assert isinstance(row, dict)
     assert (row["score"], row["scale"]["maximum"]) == (87.5, 100)

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from helpers import TASK
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ def write(folder, content: bytes | str | list, name: str = "prompts.jsonl") -> s
 
 
 def rows_of(path: str, part="train_prompts", wanted=None, seed=0) -> list:
-    read = PromptFile(path, seed, wanted or ALL)
+    read = PromptFile(path, seed, TASK, wanted or ALL)
     return list(read.read(part, 0, read.size(part)))
 
 
@@ -100,7 +101,7 @@ def test_an_empty_file_is_refused(tmp_path, content):
 @pytest.mark.parametrize("path", [None, "", "/nowhere/prompts.txt", "/tmp"])
 def test_a_missing_file_is_named(path):
     with pytest.raises(SourceError, match=r"prepare\.prompts_path: there is no prompt file"):
-        source("jsonl", path, 0, ALL)
+        source("jsonl", path, 0, TASK, ALL)
 
 
 def test_the_same_prompt_written_differently_counts_once(tmp_path):
@@ -156,6 +157,6 @@ def test_a_prompt_added_to_the_file_leaves_the_others_their_ids_and_seeds(tmp_pa
 def test_rows_are_read_by_number(tmp_path):
     path = write(tmp_path, [f"prompt {n}" for n in range(10)])
     everything = rows_of(path)
-    read = PromptFile(path, 0, ALL)
+    read = PromptFile(path, 0, TASK, ALL)
     assert [*read.read("train_prompts", 0, 3), *read.read("train_prompts", 3, 10)] == everything
-    assert list(PromptFile(path, 0, ALL).read("train_prompts", 4, 6)) == everything[4:6]
+    assert list(PromptFile(path, 0, TASK, ALL).read("train_prompts", 4, 6)) == everything[4:6]

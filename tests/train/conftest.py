@@ -29,7 +29,7 @@ def ray_here():
 @pytest.fixture(scope="session")
 def preference_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Pair and point rows in one parquet file."""
-    source = Scenes(None, 3, {})
+    source = Scenes(None, 3, "image_generation", {})
     rows = [row for part in ("train_pairs", "train_points") for row in source.read(part, 0, 16)]  # type: ignore[arg-type]
     file = str(tmp_path_factory.mktemp("preferences") / "unit-000000.parquet")
     store.write_table(file, schema.table_of([r for r in rows if isinstance(r, dict)], schema.PREFERENCE))
@@ -43,7 +43,7 @@ def pair_row(number: int) -> dict[str, Any]:
     from urm_ray.media import encode_image
 
     rng = random.Random(number)
-    caption = next(iter(Scenes(None, 0, {}).read("train_prompts", number, number + 1)))["prompt"]  # type: ignore[index]
+    caption = next(iter(Scenes(None, 0, "image_generation", {}).read("train_prompts", number, number + 1)))["prompt"]  # type: ignore[index]
     scene = parse(caption)
 
     def side(index: int, drawn: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from urm_ray import schema
-from urm_ray.config import Config
+from urm_ray.config import Config, Task
 from urm_ray.pipeline.pools import use_threads
 from urm_ray.pipeline.units import done_ids, read_unit
 
@@ -26,13 +26,21 @@ class Sample:
     """
 
     def __init__(
-        self, config: dict[str, Any], path: str, sampler_digest: str, count: int, folder: str, num_cpus: float
+        self,
+        config: dict[str, Any],
+        task: Task,
+        path: str,
+        sampler_digest: str,
+        count: int,
+        folder: str,
+        num_cpus: float,
     ) -> None:
         from urm_ray.candidates.image import ImageSampler
 
         use_threads(num_cpus)
         settings = Config(**config)
-        self.sampler = ImageSampler(path, settings.sampler, settings.policy.dtype, settings.policy.device)
+        policy = settings.policy(task)
+        self.sampler = ImageSampler(path, policy.sampler, policy.dtype, policy.device)
         self.seed, self.count, self.digest, self.folder = settings.run.seed, count, sampler_digest, folder
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -103,10 +111,10 @@ class Score:
         "figures", pa.list_(pa.struct([("index", pa.int32()), ("name", pa.string()), ("value", pa.float32())]))
     )
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, scorer: str) -> None:
         from urm_ray.evaluation.scorer import load_scorer
 
-        self.scorer = load_scorer(Config(**config).evaluate.scorer)
+        self.scorer = load_scorer(scorer)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         from urm_ray.evaluation.scorer import figures_of

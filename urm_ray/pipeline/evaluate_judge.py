@@ -79,18 +79,22 @@ def _ask(run: Run, name: str, path: str, folder: str, files: list[str], min_mass
 
 
 def evaluate_judge(run: Run, stage: Stage) -> dict[str, Any]:
-    prepared, trained = run.finished("prepare"), run.finished("reward")
-    files = prepared.units("heldout_pairs") + prepared.units("heldout_points")
-    figures: dict[str, Any] = {}
+    trained = run.finished("reward")
+    prepared = [run.finished("prepare", task) for task in run.config.tasks]
+    files = [file for part in ("heldout_pairs", "heldout_points") for one in prepared for file in one.units(part)]
+    figures: dict[str, dict[str, Any]] = {task: {} for task in run.config.tasks}
+    judge = run.config.judge
     # The base model has never been told the answers' form, so it is made to choose among them.
     models = {
-        "judge": (store.local_dir(trained.path("model")), run.config.judge.min_mass),
+        "judge": (store.local_dir(trained.path("model")), judge.min_mass),
         "base": (resolve(run.config.judge_base.path), 0.0),
     }
     for name, (path, min_mass) in models.items():
         _ask(run, f"judge: {name}", path, stage.path(name), files, min_mass)
         results = stage.rows(name).to_pylist()
-        figures[name] = agreement(results, run.config.run.seed, run.config.evaluate.resamples)
-        shown = {k: v["value"] for k, v in figures[name].items() if isinstance(v, dict)}
-        print(f"[judge] {name}: {shown}", flush=True)
+        for task in run.config.tasks:
+            own = [result for result in results if result["task"] == task]
+            found = figures[task][name] = agreement(own, run.config.run.seed, judge.resamples)
+            shown = {k: v["value"] for k, v in found.items() if isinstance(v, dict)}
+            print(f"[judge] {name}, {task}: {shown}", flush=True)
     return {"figures": figures}

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from urm_ray import schema, store
+from urm_ray.config import Task
 from urm_ray.evaluation.policy import compare_policies
 from urm_ray.models import resolve
 from urm_ray.pipeline.actors import Judge, Sample, Score
@@ -19,13 +20,12 @@ EVALUATED = pa.schema([*schema.JUDGED_SET, Score.FIELD])
 FIGURE_COLUMNS = ["prompt_id", "prompt", "point_verdicts", "figures"]
 
 
-def evaluate_policy(run: Run, stage: Stage) -> dict[str, Any]:
-    config, reward = run.config, run.finished("reward")
-    judge, pools, dump = store.local_dir(reward.path("model")), run.config.evaluate, run.config.model_dump()
-    dpo = run.finished("dpo")
+def evaluate_policy(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
+    policy, reward, dpo = run.config.policy(task), run.finished("reward"), run.finished("dpo", task)
+    judge, settings, dump = store.local_dir(reward.path("model")), policy.evaluate, run.config.model_dump()
     policies = {
-        "before": (resolve(config.policy.path), run.sampler_digest(run.model_digest(config.policy.path))),
-        "after": (store.local_dir(dpo.path("model")), run.sampler_digest(dpo.digest)),
+        "before": (resolve(policy.path), run.sampler_digest(task, run.model_digest(policy.path))),
+        "after": (store.local_dir(dpo.path("model")), run.sampler_digest(task, dpo.digest)),
     }
     for name, (path, digest) in policies.items():
 
@@ -34,15 +34,16 @@ def evaluate_policy(run: Run, stage: Stage) -> dict[str, Any]:
                 bind(
                     Sample,
                     config=dump,
+                    task=task,
                     path=path,
                     sampler_digest=digest,
-                    count=pools.seeds_per_prompt,
+                    count=settings.seeds_per_prompt,
                     folder=stage.path(name),
-                    num_cpus=pools.sampler_pool.num_cpus,
+                    num_cpus=settings.sampler_pool.num_cpus,
                 ),
                 batch_size=1,
                 batch_format="pyarrow",
-                **actor_pool(pools.sampler_pool),
+                **actor_pool(settings.sampler_pool),
             )
             rows = rows.map_batches(
                 bind(
@@ -50,29 +51,30 @@ def evaluate_policy(run: Run, stage: Stage) -> dict[str, Any]:
                     config=dump,
                     path=judge,
                     judge_digest=reward.digest,
-                    num_cpus=pools.judge_pool.num_cpus,
+                    num_cpus=settings.judge_pool.num_cpus,
                     rank=False,
                 ),
                 batch_size=1,
                 batch_format="pyarrow",
                 udf_modifying_row_count=False,
-                **actor_pool(pools.judge_pool),
+                **actor_pool(settings.judge_pool),
             )
-            return rows.map_batches(Score(dump), batch_size=None, batch_format="pyarrow", num_cpus=LIGHT)
+            return rows.map_batches(Score(settings.scorer), batch_size=None, batch_format="pyarrow", num_cpus=LIGHT)
 
         stream_units(
-            f"evaluate: {name}",
-            run.finished("prepare").units("heldout_prompts"),
+            f"{stage.name}: {name}",
+            run.finished("prepare", task).units("heldout_prompts"),
             stage.path(name),
-            pools.unit_rows,
+            settings.unit_rows,
             "prompt_id",
             EVALUATED,
             operators,
         )
     before, after = (stage.rows(name, FIGURE_COLUMNS).to_pylist() for name in policies)
-    figures = compare_policies(before, after, pools.headline, config.run.seed, pools.resamples)
+    figures = compare_policies(before, after, settings.headline, run.config.run.seed, settings.resamples)
     print(
-        f"[evaluate] {pools.headline}: before {figures['before']}, after {figures['after']}, gain {figures['gain']}",
+        f"[{stage.name}] {settings.headline}: "
+        f"before {figures['before']}, after {figures['after']}, gain {figures['gain']}",
         flush=True,
     )
     return {"figures": figures}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from urm_ray import schema, store
+from urm_ray.config import Task
 from urm_ray.models import resolve
 from urm_ray.pairs.audit import audit
 from urm_ray.pipeline.actors import Judge, Sample, Sift
@@ -16,13 +17,13 @@ from urm_ray.store import Stage, StoreError
 AUDIT_COLUMNS = ["dropped", "pairs_asked", "orders_agreed", "first_preferred"]
 
 
-def generate_pairs(run: Run, stage: Stage) -> dict[str, Any]:
-    config, reward = run.config, run.finished("reward")
+def generate_pairs(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
+    config, own, reward = run.config, run.config.policy(task), run.finished("reward")
     judge = store.local_dir(reward.path("model"))
-    policy = resolve(config.policy.path)
-    pools = config.generate
+    policy = resolve(own.path)
+    pools = own.generate
     dump = config.model_dump()
-    sampler_digest = run.sampler_digest(run.model_digest(config.policy.path))
+    sampler_digest = run.sampler_digest(task, run.model_digest(own.path))
     judge_digest = schema.digest(config.digest_of("judge"), reward.digest)
 
     def operators(units: Any) -> Any:
@@ -30,9 +31,10 @@ def generate_pairs(run: Run, stage: Stage) -> dict[str, Any]:
             bind(
                 Sample,
                 config=dump,
+                task=task,
                 path=policy,
                 sampler_digest=sampler_digest,
-                count=config.sampler.candidates,
+                count=own.sampler.candidates,
                 folder=stage.path("sifted"),
                 num_cpus=pools.sampler_pool.num_cpus,
             ),
@@ -50,8 +52,8 @@ def generate_pairs(run: Run, stage: Stage) -> dict[str, Any]:
         return rows.map_batches(Sift(dump), batch_size=None, batch_format="pyarrow", num_cpus=LIGHT)
 
     stream_units(
-        "generate",
-        run.finished("prepare").units("train_prompts"),
+        stage.name,
+        run.finished("prepare", task).units("train_prompts"),
         stage.path("sifted"),
         pools.unit_rows,
         "prompt_id",
@@ -61,7 +63,7 @@ def generate_pairs(run: Run, stage: Stage) -> dict[str, Any]:
         counted="pairs kept",
     )
     counts = audit(stage.rows("sifted", AUDIT_COLUMNS).to_pylist(), config.pairs.both_orders)
-    print(f"[generate] kept {counts['kept']} of {counts['prompts']}, dropped {counts['dropped']}", flush=True)
+    print(f"[{stage.name}] kept {counts['kept']} of {counts['prompts']}, dropped {counts['dropped']}", flush=True)
     if not counts["kept"]:
-        raise StoreError(f"generate: no preference pair was kept, dropped: {counts['dropped']}")
+        raise StoreError(f"{stage.name}: no preference pair was kept, dropped: {counts['dropped']}")
     return {"audit": counts}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from urm_ray import store
-from urm_ray.pipeline.run import STAGES, Run
+from urm_ray.pipeline.run import STAGES, Run, key
 from urm_ray.report.page import render_page
 from urm_ray.report.summary import Sources, summary
 from urm_ray.store import Stage
@@ -13,7 +13,8 @@ from urm_ray.store import Stage
 
 def make_report(run: Run, stage: Stage) -> dict[str, Any]:
     """Writes the report beside the stages, where people look for it, and a copy of its figures into the stage."""
-    sources = Sources({name: run.finished(name) for name in STAGES if name != "report"}, run.config)
+    steps = [step for step in run.steps(STAGES) if step != ("report", None)]
+    sources = Sources({key(*step): run.finished(*step) for step in steps}, run.config)
     figures = summary(sources)
     store.write_json(stage.path("report.json"), figures)
     store.write_json(store.join(run.folder.uri, "report.json"), figures)

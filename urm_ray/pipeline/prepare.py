@@ -8,6 +8,7 @@ import pyarrow as pa
 import ray
 
 from urm_ray import schema, store
+from urm_ray.config import Task
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.progress import Progress
 from urm_ray.pipeline.run import Run
@@ -19,18 +20,18 @@ from urm_ray.store import Stage
 _COUNTS = pa.schema([("part", pa.string()), ("rows", pa.int64()), ("rejected", pa.int64())])
 
 
-def part_source(config: dict[str, Any], seed: int, part: str) -> Source:
+def part_source(config: dict[str, Any], seed: int, task: Task, part: str) -> Source:
     """The configured source of a part. config: the `prepare` section."""
     wanted: dict[str, int] = {name: config[name] for name in PARTS}
     kind = "prompts" if part.endswith("prompts") else "preferences"
-    return source(config[kind], config[f"{kind}_path"], seed, wanted)
+    return source(config[kind], config[f"{kind}_path"], seed, task, wanted)
 
 
 class PrepareUnit:
     """Reads, checks and writes a range of rows of one part; returns how many were kept and how many put aside."""
 
-    def __init__(self, config: dict[str, Any], seed: int, folder: str) -> None:
-        self.config, self.seed, self.folder = config, seed, folder
+    def __init__(self, config: dict[str, Any], seed: int, task: Task, folder: str) -> None:
+        self.config, self.seed, self.task, self.folder = config, seed, task, folder
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         return pa.Table.from_pylist([self._unit(unit) for unit in batch.to_pylist()], _COUNTS)
@@ -40,7 +41,7 @@ class PrepareUnit:
         is_prompt = part.endswith("prompts")
         kept: list[dict[str, Any]] = []
         rejected: list[Rejected] = []
-        for row in part_source(self.config, self.seed, part).read(part, unit["start"], unit["stop"]):
+        for row in part_source(self.config, self.seed, self.task, part).read(part, unit["start"], unit["stop"]):
             problem = row if isinstance(row, Rejected) else check_prompt(row) if is_prompt else check_preference(row)
             if problem is None and isinstance(row, dict):
                 kept.append(row)
@@ -56,10 +57,10 @@ class PrepareUnit:
         return {"part": part, "rows": len(kept), "rejected": len(rejected)}
 
 
-def units_of(run: Run, part: Part, folder: str) -> list[dict[str, Any]]:
+def units_of(run: Run, task: Task, part: Part, folder: str) -> list[dict[str, Any]]:
     """Ranges of a part that have no file yet."""
     config = run.config.prepare
-    size = part_source(config.model_dump(), run.config.run.seed, part).size(part)
+    size = part_source(config.model_dump(), run.config.run.seed, task, part).size(part)
     starts = range(0, size, config.unit_rows)
     units: list[dict[str, Any]] = [
         {"part": part, "unit": n, "start": start, "stop": min(size, start + config.unit_rows)}
@@ -69,13 +70,13 @@ def units_of(run: Run, part: Part, folder: str) -> list[dict[str, Any]]:
     return [unit for unit in units if file_name(unit["unit"]) not in there]
 
 
-def prepare(run: Run, stage: Stage) -> dict[str, Any]:
+def prepare(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     config = run.config.prepare
-    todo = [unit for part in PARTS for unit in units_of(run, part, stage.uri)]
+    todo = [unit for part in PARTS for unit in units_of(run, task, part, stage.uri)]
     if todo:
         connect()
-        work = PrepareUnit(config.model_dump(), run.config.run.seed, stage.uri)
-        progress = Progress("prepare", sum(u["stop"] - u["start"] for u in todo), "put aside")
+        work = PrepareUnit(config.model_dump(), run.config.run.seed, task, stage.uri)
+        progress = Progress(stage.name, sum(u["stop"] - u["start"] for u in todo), "put aside")
         counts = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
             work, batch_size=1, batch_format="pyarrow", num_cpus=config.cpus
         )
@@ -87,8 +88,8 @@ def prepare(run: Run, stage: Stage) -> dict[str, Any]:
     for part in ("train_prompts", "heldout_prompts", "heldout_pairs"):
         if not rows[part]:
             raise SourceError(
-                f"prepare: no usable row in {part} ({quarantine[part]} were put aside, see {stage.uri}/quarantine)"
+                f"{stage.name}: no usable row in {part} ({quarantine[part]} were put aside, see {stage.uri}/quarantine)"
             )
     if not rows["train_pairs"] + rows["train_points"]:
-        raise SourceError("prepare: there is nothing to train the judge on")
+        raise SourceError(f"{stage.name}: there is nothing to train the judge on")
     return {"rows": rows, "quarantined": {part: n for part, n in quarantine.items() if n}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from urm_ray import store
-from urm_ray.config import Config
+from urm_ray.config import Config, Task
 from urm_ray.fingerprint import fingerprint
 from urm_ray.models import resolve
 from urm_ray.schema import digest
@@ -43,33 +43,48 @@ class Run:
             self._fingerprints[path] = fingerprint(resolve(path))
         return self._fingerprints[path]
 
-    def sampler_digest(self, policy: str) -> str:
-        """What the candidates of a policy (`policy` is its digest) depend on."""
-        return digest(self.config.digest_of("sampler", "policy"), policy, self.config.run.seed)
+    def sampler_digest(self, task: Task, policy: str) -> str:
+        """What the candidates of a policy (`policy` is the digest of its weights) depend on."""
+        return digest(self.config.policy(task).digest_of("sampler"), policy, self.config.run.seed)
 
     @cached_property
     def digests(self) -> dict[str, str]:
         c, seed = self.config, self.config.run.seed
-        base, policy = self.model_digest(c.judge_base.path), self.model_digest(c.policy.path)
         files = [p and fingerprint(p) for p in (c.prepare.preferences_path, c.prepare.prompts_path)]
-        prepare = digest(FORMAT, seed, c.tasks, c.digest_of("prepare"), files)
-        reward = digest(prepare, seed, c.digest_of("reward", "judge_base"), c.judge.protocol, base)
-        judge = digest(reward, c.digest_of("judge"), c.evaluate.resamples)
-        generate = digest(reward, seed, c.digest_of("sampler", "judge", "pairs", "policy", "generate"), policy)
-        dpo = digest(generate, c.digest_of("dpo"))
-        evaluate = digest(dpo, c.digest_of("evaluate"))
-        report = digest(evaluate, judge, c.digest_of("report"))
-        found = (prepare, reward, judge, generate, dpo, evaluate, report)
-        return dict(zip(STAGES, found, strict=True))
+        found = {key("prepare", task): digest(FORMAT, seed, task, c.digest_of("prepare"), files) for task in c.tasks}
+        base = self.model_digest(c.judge_base.path)
+        prepared = list(found.values())
+        found["reward"] = digest(prepared, seed, c.digest_of("reward", "judge_base"), c.judge.protocol, base)
+        found["judge"] = digest(found["reward"], c.digest_of("judge"))
+        for task in c.tasks:
+            policy = c.policy(task)
+            settings = c.digest_of("judge", "pairs"), policy.digest_of("sampler", "generate")
+            generate = digest(found["reward"], seed, settings, self.model_digest(policy.path))
+            dpo = digest(generate, policy.digest_of("dpo"))
+            evaluate = digest(dpo, policy.digest_of("evaluate"))
+            for name, value in (("generate", generate), ("dpo", dpo), ("evaluate", evaluate)):
+                found[key(name, task)] = value
+        found["report"] = digest(list(found.values()), c.digest_of("report"))
+        return found
 
-    def stage(self, name: str) -> Stage:
-        return self.folder.stage(name, self.digests[name])
+    def steps(self, names: Sequence[str]) -> list[tuple[str, Task | None]]:
+        """(stage, task) in the order in which they are run; the task is None where a stage serves all of them."""
+        shared, aligned = ("reward", "judge"), ("generate", "dpo", "evaluate")
+        order: list[tuple[str, Task | None]] = [("prepare", task) for task in self.config.tasks]
+        order += [(name, None) for name in shared]
+        order += [(name, task) for task in self.config.tasks for name in aligned]
+        return [(name, task) for name, task in [*order, ("report", None)] if name in names]
 
-    def finished(self, name: str) -> Stage:
+    def stage(self, name: str, task: Task | None = None) -> Stage:
+        return self.folder.stage(key(name, task), self.digests[key(name, task)])
+
+    def finished(self, name: str, task: Task | None = None) -> Stage:
         """A stage that another one reads; StoreError while it is not done."""
-        stage = self.stage(name)
+        stage = self.stage(name, task)
         if not stage.done:
-            raise store.StoreError(f"stage {name} is not done in {stage.uri}: run its job, or jobs/pipeline.py, first")
+            raise store.StoreError(
+                f"stage {stage.name} is not done in {stage.uri}: run its job, or jobs/pipeline.py, first"
+            )
         return stage
 
     def write_resolved(self) -> None:
@@ -83,9 +98,14 @@ class Run:
 StageFunction = Callable[[Run, Stage], dict[str, Any]]
 
 
-def execute(run: Run, name: str, function: StageFunction) -> dict[str, Any]:
+def key(name: str, task: Task | None = None) -> str:
+    """The name of a stage of a task, as its folder and the report have it."""
+    return f"{name}-{task}" if task else name
+
+
+def execute(run: Run, stage: Stage, function: StageFunction) -> dict[str, Any]:
     """Runs a stage unless it is done, and returns its manifest."""
-    stage = run.stage(name)
+    name = stage.name
     if stage.done:
         manifest = stage.manifest()
         print(f"== {name}: done before in {manifest['seconds']:.0f} s ({stage.uri})", flush=True)

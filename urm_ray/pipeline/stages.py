@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from urm_ray import store
+from urm_ray.config import Task
 from urm_ray.pipeline.evaluate_judge import evaluate_judge
 from urm_ray.pipeline.evaluate_policy import evaluate_policy
 from urm_ray.pipeline.generate_pairs import generate_pairs
@@ -13,22 +15,28 @@ from urm_ray.pipeline.prepare import prepare
 from urm_ray.pipeline.run import Run, StageFunction, execute
 from urm_ray.pipeline.train_dpo import train_dpo
 from urm_ray.pipeline.train_reward import train_reward
+from urm_ray.store import Stage
 
-FUNCTIONS: dict[str, StageFunction] = {
+SHARED: dict[str, StageFunction] = {"reward": train_reward, "judge": evaluate_judge, "report": make_report}
+OF_A_TASK: dict[str, Callable[[Run, Stage, Task], dict[str, Any]]] = {
     "prepare": prepare,
-    "reward": train_reward,
-    "judge": evaluate_judge,
     "generate": generate_pairs,
     "dpo": train_dpo,
     "evaluate": evaluate_policy,
-    "report": make_report,
 }
 
 
 def run_stages(run: Run, names: Sequence[str]) -> None:
-    """Runs the named stages; those that are done are only named."""
+    """Runs the named stages, of every task of the run; those that are done are only named."""
     run.write_resolved()
-    for name in names:
+    for name, task in run.steps(names):
+        stage = run.stage(name, task)
         if name == "report" and not store.exists(store.join(run.folder.uri, "report.html")):
-            run.stage(name).forget()
-        execute(run, name, FUNCTIONS[name])
+            stage.forget()
+        execute(run, stage, _function(name, task))
+
+
+def _function(name: str, task: Task | None) -> StageFunction:
+    if task is None:
+        return SHARED[name]
+    return lambda run, stage: OF_A_TASK[name](run, stage, task)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from urm_ray import store
+from urm_ray.config import Task
 from urm_ray.models import resolve
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.run import Run
@@ -21,19 +22,20 @@ def kept(batch: pa.Table) -> pa.Table:
     return batch.filter(pc.is_null(batch["dropped"]))
 
 
-def train_dpo(run: Run, stage: Stage) -> dict[str, Any]:
+def train_dpo(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     from urm_ray.training.diffusion_dpo import dpo_loop
     from urm_ray.training.launch import launch
 
     connect()
-    config, generated = run.config.dpo, run.finished("generate")
+    policy, generated = run.config.policy(task), run.finished("generate", task)
+    config = policy.dpo
     pairs = generated.manifest()["audit"]["kept"]
     rows = training_rows(generated.units("sifted"), COLUMNS, passes_needed(pairs, config)).map_batches(
         kept, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
     )
     settings = {
         "train": config.model_dump(),
-        "policy": resolve(run.config.policy.path),
+        "policy": resolve(policy.path),
         "seed": run.config.run.seed,
         "stage": stage.uri,
         "rows": min(pairs, 2048),

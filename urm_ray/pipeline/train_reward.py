@@ -7,6 +7,7 @@ from typing import Any
 from urm_ray import schema, store
 from urm_ray.models import resolve
 from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.mixture import mixture
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
 from urm_ray.store import Stage
@@ -18,13 +19,11 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
     from urm_ray.training.reward_sft import reward_loop
 
     connect()
-    config, prepared = run.config.reward, run.finished("prepare")
-    pairs, points = prepared.units("train_pairs"), prepared.units("train_points")
-    examples = 2 * sum(map(store.row_count, pairs)) + sum(map(store.row_count, points))
-    # Pair and point files alternate, so that the shuffle window always holds both kinds.
-    longest = max(len(pairs), len(points))
-    files = [f for i in range(longest) for f in (pairs[i : i + 1] + points[i : i + 1])]
-    rows = training_rows(files, schema.PREFERENCE.names, passes_needed(examples, config)).map_batches(
+    config = run.config.reward
+    mix = mixture(run)
+    print(f"[reward] one pass of the mixture, in examples: {mix.examples}", flush=True)
+    total = sum(mix.examples.values())
+    rows = training_rows(mix.files, schema.PREFERENCE.names, passes_needed(total, config)).map_batches(
         both_orders, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
     )
     settings = {
@@ -36,4 +35,4 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
     }
     launch(reward_loop, settings, config, stage, rows)
     history = store.read_json(stage.path("history.json"))
-    return {"steps": history[-1]["step"], "final_loss": history[-1]["loss"], "examples": examples}
+    return {"steps": history[-1]["step"], "final_loss": history[-1]["loss"], "mix": mix.examples}

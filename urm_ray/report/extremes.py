@@ -51,7 +51,7 @@ def _card(row: dict[str, Any]) -> Html:
 
 def pairs_section(sources: Sources, task: str) -> Html:
     """`report.pairs` kept pairs each with the largest and the smallest margin."""
-    stage = sources.stages["generate"]
+    stage = sources.of("generate", task)
     best, worst = extremes(stage, task, sources.config.report.pairs)
     if not best:
         return el("p", "No pair is shown: none was asked for, or none was kept.", class_="none")

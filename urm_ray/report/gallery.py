@@ -37,7 +37,7 @@ def _card(change: Change, pair: list[dict[str, Any] | None], binary: bool) -> Ht
 def grid_section(sources: Sources, task: str, headline: str) -> Html:
     """`report.grid` prompts with their pictures, spread over what improved, stayed and got worse."""
     config = sources.config
-    stage = sources.stages["evaluate"]
+    stage = sources.of("evaluate", task)
     found = changes(stage, task, headline)
     chosen = spread(found, config.report.grid, config.run.seed)
     if not chosen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from urm_ray.config import PolicyConfig
 from urm_ray.report.charts import Mark, domain_of, whiskers
 from urm_ray.report.markup import Html, el, path
 from urm_ray.report.summary import Sources
@@ -62,35 +63,45 @@ def _facts(items: list[tuple[str, str | None]]) -> Html:
     return el("dl", *[el("div", el("dt", name), el("dd", value)) for name, value in items if value], class_="facts")
 
 
-def what_was_run(sources: Sources, figures: Mapping[str, Any]) -> Html:
-    """Settings, sizes and digests of the run."""
-    config, rows = sources.config, sources.stages["prepare"].manifest()["rows"]
-    aside = sum(n for task in figures["tasks"].values() for n in (task.get("quarantined") or {}).values())
-    trained = [item for task in figures["tasks"].values() for item in task["training"].items()]
-    steps = [f"{name} {count(training['steps'])}" for name, training in dict(trained).items()]
-    digests = [el("div", el("dt", name), el("dd", el("code", d[:12]))) for name, d in figures["digests"].items()]
+def _of_a_task(policy: PolicyConfig, name: str, task: Mapping[str, Any]) -> Html:
+    rows = task["rows"]
 
     def parts(kind: str) -> str:
-        return ", ".join(f"{count(rows[f'{kind}_{name}'])} {name}" for name in ("pairs", "points"))
+        return ", ".join(f"{count(rows[f'{kind}_{part}'])} {part}" for part in ("pairs", "points"))
+
+    return _facts(
+        [
+            ("Task", words(name)),
+            ("Policy", path(policy.path or NONE)),
+            ("Candidates per prompt", str(policy.sampler.candidates)),
+            ("Preferences to train on", parts("train")),
+            ("Preferences held out", parts("heldout")),
+            ("Prompts", f"{count(rows['train_prompts'])} to train on, {count(rows['heldout_prompts'])} held out"),
+            ("DPO steps", count(task["training"]["dpo"]["steps"])),
+        ]
+    )
+
+
+def what_was_run(sources: Sources, figures: Mapping[str, Any]) -> Html:
+    """Settings, sizes and digests of the run."""
+    config = sources.config
+    aside = sum(n for task in figures["tasks"].values() for n in (task.get("quarantined") or {}).values())
+    digests = [el("div", el("dt", name), el("dd", el("code", d[:12]))) for name, d in figures["digests"].items()]
 
     return el(
         "section",
         el("h2", "What was run"),
         _facts(
             [
-                ("Task", ", ".join(map(words, figures["tasks"]))),
+                ("Tasks", ", ".join(map(words, figures["tasks"]))),
                 ("Seed", str(figures["seed"])),
-                ("Policy", path(config.policy.path or NONE)),
                 ("Judge's base model", path(config.judge_base.path or NONE)),
-                ("Candidates per prompt", str(config.sampler.candidates)),
-                ("Preferences to train on", parts("train")),
-                ("Preferences held out", parts("heldout")),
-                ("Prompts", f"{count(rows['train_prompts'])} to train on, {count(rows['heldout_prompts'])} held out"),
-                ("Training steps", ", ".join(steps)),
+                ("Steps of the judge's training", count(config.reward.steps)),
                 ("Rows put aside", count(aside) if aside else None),
                 ("Total time", duration(figures["seconds"]["total"])),
             ]
         ),
+        *[_of_a_task(config.policy(name), name, task) for name, task in figures["tasks"].items()],
         el("details", el("summary", "Stage digests"), el("dl", *digests, class_="facts digests")),
         class_="run",
         id="run",

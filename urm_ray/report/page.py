@@ -13,7 +13,7 @@ from urm_ray.report.markup import Html, el, join
 from urm_ray.report.sifting import sifting_section, time_section
 from urm_ray.report.summary import Sources
 from urm_ray.report.tables import judge_section, policy_section
-from urm_ray.report.training import training_section
+from urm_ray.report.training import judge_training, training_section
 from urm_ray.report.wording import words
 
 # The browser itself enforces that the page loads nothing and runs nothing.
@@ -36,14 +36,22 @@ def _by_task(figures: dict[str, Any], content: Callable[[str, dict[str, Any]], H
 def render_page(sources: Sources, figures: dict[str, Any]) -> str:
     """The whole page of a finished run. figures: `summary` of the same sources. Equal runs give equal bytes."""
     config = sources.config
-    title, scorer = config.report.title, config.evaluate.scorer
+    title = config.report.title
+    scorer: dict[str, str] = {task: config.policy(task).evaluate.scorer for task in config.tasks}
     sections = [
         _section(
             "figures",
             "Figures",
-            _by_task(figures, lambda _, t: join([judge_section(t["judge"]), policy_section(t["policy"], scorer)])),
+            _by_task(
+                figures, lambda name, t: join([judge_section(t["judge"]), policy_section(t["policy"], scorer[name])])
+            ),
         ),
-        _section("training", "Training", training_section(sources)),
+        _section(
+            "training",
+            "Training",
+            judge_training(sources),
+            _by_task(figures, lambda name, _: training_section(sources, name)),
+        ),
         _section(
             "prompts",
             "Before and after",
@@ -63,7 +71,7 @@ def render_page(sources: Sources, figures: dict[str, Any]) -> str:
             "header",
             el("p", f"urm_ray · {', '.join(map(words, figures['tasks']))}", class_="over"),
             el("h1", title),
-            _by_task(figures, lambda _, t: hero(t["policy"], scorer)),
+            _by_task(figures, lambda name, t: hero(t["policy"], scorer[name])),
             what_was_run(sources, figures),
         ),
         el("main", *sections),

@@ -65,7 +65,7 @@ def _steadiness(name: str, figure: Mapping[str, Any] | None, reference: float | 
 
 def sifting_section(sources: Sources, task: str, pairs: Mapping[str, Any]) -> Html:
     """Kept and dropped prompts, and what the judge's verdicts owe to the order in which the pictures were shown."""
-    found = outcomes(sources.stages["generate"], task)
+    found = outcomes(sources.of("generate", task), task)
     shown = [(found.get(name, 0), f"outcome-{name}", title) for name, title in _OUTCOMES.items()]
     rest = sum(n for name, n in found.items() if name not in _OUTCOMES)
     shown.append((rest, "outcome-none", "no answer"))

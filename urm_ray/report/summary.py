@@ -12,19 +12,35 @@ from urm_ray.store import Stage
 
 @dataclass(frozen=True)
 class Sources:
-    """The finished stages by name, and the configuration they ran with."""
+    """The finished stages by name (`run.key`), in the order in which they ran, and their configuration."""
 
     stages: dict[str, Stage]
     config: Config
 
+    def of(self, name: str, task: str) -> Stage:
+        """A stage that every task has for itself."""
+        return self.stages[f"{name}-{task}"]
+
 
 def summary(sources: Sources) -> dict[str, Any]:
     """`tasks.<task>` with judge, pairs and policy figures; `seconds` of each stage and in total; the run's settings."""
-    manifests = {name: stage.manifest() for name, stage in sources.stages.items()}
-    judge, base = (manifests["judge"]["figures"][name] for name in ("judge", "base"))
-    audit, policy = manifests["generate"]["audit"], manifests["evaluate"]["figures"]
-    seconds = {name: manifest["seconds"] for name, manifest in manifests.items()}
-    task = {
+    seconds = {name: stage.manifest()["seconds"] for name, stage in sources.stages.items()}
+    return {
+        "tasks": {task: _task(sources, task) for task in sources.config.tasks},
+        "seconds": {"total": round(sum(seconds.values()), 3), "stages": seconds},
+        "seed": sources.config.run.seed,
+        "digests": {name: stage.digest for name, stage in sources.stages.items()},
+    }
+
+
+def _task(sources: Sources, task: str) -> dict[str, Any]:
+    prepared, generated, dpo, evaluated = (
+        sources.of(name, task).manifest() for name in ("prepare", "generate", "dpo", "evaluate")
+    )
+    reward, judged = (sources.stages[name].manifest() for name in ("reward", "judge"))
+    judge, base = (judged["figures"][task][name] for name in ("judge", "base"))
+    audit = generated["audit"]
+    return {
         "judge": {
             "pair_accuracy": judge["pair_accuracy"],
             "base_pair_accuracy": base["pair_accuracy"],
@@ -45,13 +61,11 @@ def summary(sources: Sources) -> dict[str, Any]:
             ),
             "first_preferred": share(audit["first_preferred"], audit["verdicts"]),
         },
-        "policy": policy,
-        "training": {name: {k: manifests[name][k] for k in ("steps", "final_loss")} for name in ("reward", "dpo")},
-        "quarantined": manifests["prepare"]["quarantined"],
-    }
-    return {
-        "tasks": {sources.config.tasks[0]: task},
-        "seconds": {"total": round(sum(seconds.values()), 3), "stages": seconds},
-        "seed": sources.config.run.seed,
-        "digests": {name: stage.digest for name, stage in sources.stages.items()},
+        "policy": evaluated["figures"],
+        "training": {
+            name: {k: manifest[k] for k in ("steps", "final_loss")}
+            for name, manifest in (("reward", reward), ("dpo", dpo))
+        },
+        "rows": prepared["rows"],
+        "quarantined": prepared["quarantined"],
     }

@@ -23,21 +23,28 @@ def _chart(title: str, note: str, series: list[Series], y: str, reference: tuple
     return el("figure", head, line_chart(title, series, "step", y, reference), class_="chart")
 
 
-def curves(reward: History, dpo: History) -> Html:
-    """Reward loss, DPO loss against ln 2, both errors over the reference's, and the pairs that are told apart."""
-    apart = [curve(dpo, "winner_excess", "winner", "winner"), curve(dpo, "loser_excess", "loser", "loser")]
+def reward_curves(history: History) -> Html:
     return el(
         "div",
         _chart(
             "Reward loss",
             "supervised training of the base model into the judge",
-            [curve(reward, "loss", "loss", "winner")],
+            [curve(history, "loss", "loss", "winner")],
             "loss",
         ),
+        class_="charts",
+    )
+
+
+def dpo_curves(history: History) -> Html:
+    """DPO loss against ln 2, both errors over the reference's, and the pairs that are told apart."""
+    apart = [curve(history, "winner_excess", "winner", "winner"), curve(history, "loser_excess", "loser", "loser")]
+    return el(
+        "div",
         _chart(
             "DPO loss",
-            "below ln 2 the policy prefers the chosen pictures more than its reference does",
-            [curve(dpo, "loss", "loss", "winner")],
+            "below ln 2 the policy prefers the chosen candidates more than its reference does",
+            [curve(history, "loss", "loss", "winner")],
             "loss",
             (math.log(2), "ln 2"),
         ),
@@ -51,7 +58,7 @@ def curves(reward: History, dpo: History) -> Html:
         _chart(
             "DPO accuracy",
             "share of pairs whose winner gained more on the reference than its loser",
-            [curve(dpo, "accuracy", "accuracy", "winner")],
+            [curve(history, "accuracy", "accuracy", "winner")],
             "share of pairs",
             (0.5, "chance"),
         ),
@@ -59,6 +66,9 @@ def curves(reward: History, dpo: History) -> Html:
     )
 
 
-def training_section(sources: Sources) -> Html:
-    reward, dpo = (store.read_json(sources.stages[name].path("history.json")) for name in ("reward", "dpo"))
-    return curves(reward, dpo)
+def training_section(sources: Sources, task: str) -> Html:
+    return dpo_curves(store.read_json(sources.of("dpo", task).path("history.json")))
+
+
+def judge_training(sources: Sources) -> Html:
+    return reward_curves(store.read_json(sources.stages["reward"].path("history.json")))

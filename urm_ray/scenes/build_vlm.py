@@ -217,7 +217,9 @@ def answers_and_facts(
 def preference_accuracy(folder: Path, pairs: int = 1200) -> float:
     """Accuracy on held-out preferences when the model is made to choose: about one half, as it was never taught any."""
     scorer = JudgeScorer(TransformersEngine(str(folder)), UNIFIED)
-    rows = [row for row in Scenes(None, 0, {}).read("heldout_pairs", 0, pairs) if isinstance(row, dict)]
+    rows = [
+        row for row in Scenes(None, 0, "image_generation", {}).read("heldout_pairs", 0, pairs) if isinstance(row, dict)
+    ]
     figure = agreement(ask_preferences(scorer, rows), 0, 100)["pair_accuracy"]
     assert isinstance(figure, dict)
     return figure["value"]

@@ -8,11 +8,12 @@ from typing import Any
 
 from PIL import Image
 
+from urm_ray.config import Task
 from urm_ray.media import encode_image
 from urm_ray.scenes.grammar import Scene, captions, held_out, misread, sample_scene, wrongness
 from urm_ray.scenes.render import QUALITY_FAULTS, render, spoil
 from urm_ray.schema import digest, seed_of
-from urm_ray.sources.registry import Part, Rejected
+from urm_ray.sources.registry import Part, Rejected, SourceError
 
 SCALE = {"name": "1-5", "minimum": 1, "maximum": 5}
 FLIPPED = 0.05
@@ -49,7 +50,9 @@ class Scenes:
     Captions of held-out rows and prompts never occur in the training ones.
     """
 
-    def __init__(self, path: str | None, seed: int, wanted: dict[str, int]) -> None:
+    def __init__(self, path: str | None, seed: int, task: Task, wanted: dict[str, int]) -> None:
+        if task != "image_generation":
+            raise SourceError(f"the embedded world has no preferences of {task}")
         self.seed, self.wanted = seed, wanted
 
     def size(self, part: Part) -> int:

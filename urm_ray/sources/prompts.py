@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from urm_ray.config import Task
 from urm_ray.schema import digest
 from urm_ray.sources.registry import Part, Rejected, SourceError
 from urm_ray.sources.split import split
@@ -18,10 +19,10 @@ MAX_CHARACTERS = 4000
 class PromptFile:
     """`path` ends in .txt (a prompt a line) or .jsonl. A broken line costs that line, a repeated prompt counts once."""
 
-    def __init__(self, path: str | None, seed: int, wanted: dict[str, int]) -> None:
+    def __init__(self, path: str | None, seed: int, task: Task, wanted: dict[str, int]) -> None:
         if not path or not Path(path).is_file():
             raise SourceError(f"prepare.prompts_path: there is no prompt file {path!r}")
-        self.path, self.seed, self.wanted = Path(path), seed, wanted
+        self.path, self.seed, self.task, self.wanted = Path(path), seed, task, wanted
 
     @cached_property
     def _rows(self) -> list[dict[str, Any] | Rejected]:
@@ -73,7 +74,7 @@ class PromptFile:
         prompt = prompt.strip()
         return {
             "prompt_id": digest("prompt", prompt) if named in (None, "") else str(named),
-            "task": "image_generation",
+            "task": self.task,
             "prompt": prompt,
             "context": [],
             "source": self.path.name,

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
+from urm_ray.config import Task
+
 Part = Literal["train_pairs", "train_points", "heldout_pairs", "heldout_points", "train_prompts", "heldout_prompts"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
@@ -27,10 +29,11 @@ class Rejected:
 class Source(Protocol):
     """Rows of each part by number. The same number always gives the same row, on whichever node it is read.
 
-    `Source(path, seed, wanted)` is made wherever rows are read; `wanted` says how many are asked of each part.
+    `Source(path, seed, task, wanted)` is made wherever rows are read, and gives rows of this task alone; `wanted` says
+    how many are asked of each part.
     """
 
-    def __init__(self, path: str | None, seed: int, wanted: dict[str, int]) -> None: ...
+    def __init__(self, path: str | None, seed: int, task: Task, wanted: dict[str, int]) -> None: ...
 
     def size(self, part: Part) -> int:
         """How many rows there are in a part, at most as many as are wanted."""
@@ -54,8 +57,8 @@ def load_object(name: str) -> Any:
         raise SourceError(f"there is no {name!r} to load: {error}") from None
 
 
-def source(name: str, path: str | None, seed: int, wanted: dict[str, int]) -> Source:
+def source(name: str, path: str | None, seed: int, task: Task, wanted: dict[str, int]) -> Source:
     """A source by its registered name or as `module:Class`."""
     if name not in SOURCES and ":" not in name:
         raise SourceError(f"no source {name!r}; there are {', '.join(SOURCES)}, or module:Class")
-    return load_object(SOURCES.get(name, name))(path, seed, wanted)
+    return load_object(SOURCES.get(name, name))(path, seed, task, wanted)
