@@ -71,7 +71,7 @@ def test_a_job_runs_on_a_running_cluster_and_tells_its_status(cluster: dict[str,
     ]
     done = submit(cluster, *arguments)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    assert "== prepare: done in" in done.stdout
+    assert "== prepare-image_generation: done in" in done.stdout
     assert list((tmp_path / "run").glob("prepare-*/manifest.json"))
     refused = submit(cluster, "python", "jobs/train_dpo.py", *arguments[2:])
     assert refused.returncode != 0
