@@ -127,9 +127,9 @@ def test_unfit_pairs_keep_their_row_and_are_not_cut(vlm_path, stored):
     longest = lengths.index(max(lengths))
     broken = answer_pair(9, context=[NOT_A_PICTURE])
     rows = reference(vlm_path, max_length=limit)(answer_table([*ROWS, broken])).to_pylist()
-    assert [row["unfit"] for row in rows] == [
-        "too_long" if n == longest else None for n in range(len(ROWS))
-    ] + ["media_error"]
+    assert [row["unfit"] for row in rows] == ["too_long" if n == longest else None for n in range(len(ROWS))] + [
+        "media_error"
+    ]
     assert [row["length"] for row in rows] == [*lengths, None]
     for n, row in enumerate(rows):
         assert (row["ref_chosen_logps"] is None) == (row["ref_rejected_logps"] is None) == (row["unfit"] is not None)

@@ -66,13 +66,12 @@ def moved(model, by: float = 0.05):
 
 
 ARGUMENTS = {"use_cpu": True, "report_to": [], "bf16": False, "gradient_checkpointing": False, "disable_tqdm": True}
+TWO_STEPS = {"max_steps": 2, "logging_steps": 1, "save_strategy": "no", "learning_rate": 1e-3}
 
 
 def trainer_of(model, processor, folder, stream=None, lora=None, **settings) -> VlmDpoTrainer:
     config = VlmDpoConfig(**{"beta": BETA, "lora": lora, **settings})
-    arguments = dpo_arguments(
-        config, **ARGUMENTS, output_dir=str(folder), max_steps=2, logging_steps=1, save_strategy="no", learning_rate=1e-3
-    )
+    arguments = dpo_arguments(config, **ARGUMENTS, **TWO_STEPS, output_dir=str(folder))
     return VlmDpoTrainer(
         model=model,
         args=arguments,
