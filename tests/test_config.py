@@ -2,7 +2,7 @@ import pytest
 from helpers import TASK, of_policy, run_python
 from pydantic import ValidationError
 
-from urm_ray.config import Config, DpoConfig, LoraConfig, RewardConfig
+from urm_ray.config import Config, DpoConfig, LoraConfig, RewardConfig, VlmDpoConfig
 from urm_ray.config_file import ConfigError, build
 
 
@@ -83,6 +83,28 @@ def test_training_sections_share_their_settings():
         "workers",
         "zero_stage",
     }
+
+
+@pytest.mark.parametrize(
+    ("values", "about"),
+    [
+        ({"loss_type": []}, "at least 1"),
+        ({"loss_type": ["dpo"]}, "loss_type.0"),
+        ({"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0]}, "one weight for each loss_type"),
+        ({"loss_type": ["exo_pair"]}, "needs label_smoothing"),
+        ({"label_smoothing": 0.5}, "label_smoothing"),
+        ({"clips": "both"}, "clips"),
+        ({"max_length": 0}, "max_length"),
+    ],
+)
+def test_a_vlm_dpo_that_cannot_work_is_refused(values, about):
+    with pytest.raises(ValidationError, match=about):
+        VlmDpoConfig(**values)
+
+
+def test_several_losses_have_a_weight_each():
+    assert VlmDpoConfig(loss_type=["sigmoid", "sft"], loss_weights=[0.8, 1.0]).loss_weights == [0.8, 1.0]
+    assert VlmDpoConfig(loss_type=["exo_pair"], label_smoothing=1e-3).beta == 0.1
 
 
 def test_importing_the_configuration_needs_neither_torch_nor_ray():

@@ -190,6 +190,46 @@ class DpoConfig(TrainConfig):
         return self
 
 
+LossType = Literal[
+    "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard",
+    "aot", "aot_unpaired", "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
+]  # fmt: skip
+
+
+class VlmDpoConfig(TrainConfig):
+    """DPO of a vision-language model (paper III-D; arXiv 2305.18290) with the losses of TRL."""
+
+    beta: float = Field(0.1, gt=0)
+    loss_type: Annotated[list[LossType], Field(min_length=1)] = ["sigmoid"]
+    """One loss or several to be added; `sigmoid` is the DPO of the paper."""
+    loss_weights: list[float] | None = None
+    """One weight for each loss; None weighs all by 1."""
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5)
+    """Share of labels taken to be wrong; `robust`, `aot` and `aot_unpaired` use it, `exo_pair` needs it above 0."""
+    max_length: int | None = Field(None, ge=1)
+    """Tokens of the question, its pictures' own included, and the longer answer. A longer pair is left out, not cut."""
+    clips: Literal["frames", "native"] = "frames"
+    """How a clip is shown: each frame as a picture of its own, or in the processor's slot for clips."""
+    train_vision: bool = True
+    attention: str | None = None
+    """eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose."""
+    reference_batch: int = Field(8, ge=1)
+    """Pairs of one forward pass of the reference."""
+    guard_patience: int = Field(0, ge=0)
+    """Stop with an error when chosen and rejected answers both lie `guard_ratio` below the reference for this many
+    logs; 0 never stops."""
+    guard_ratio: float = Field(0.5, gt=0)
+    """Fall of the mean log-probability as a share of the reference's: 0.5 is from -20 to -30."""
+
+    @model_validator(mode="after")
+    def _losses_fit_together(self) -> VlmDpoConfig:
+        if self.loss_weights is not None and len(self.loss_weights) != len(self.loss_type):
+            raise ValueError("loss_weights must name one weight for each loss_type")
+        if "exo_pair" in self.loss_type and not self.label_smoothing:
+            raise ValueError("loss_type: exo_pair needs label_smoothing above 0; its paper takes 0.001")
+        return self
+
+
 class EvaluateConfig(Section):
     scorer: str = ""
     """`module:Class` of a scorer that is independent of the judge (`urm_ray.evaluation.scorer`)."""

@@ -72,6 +72,15 @@ def load_vlm(
     return model.to(where).eval(), load_processor(path), where
 
 
+def trainable_vlm(path: str, dtype: str, attention: str | None, train_vision: bool) -> Any:
+    """A chat VLM in training mode on the CPU, from where a trainer takes it; its vision encoder frozen if so wished."""
+    model = load_vlm(path, dtype, "cpu", attention)[0].train()
+    if not train_vision:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad = "visual" not in name and "vision" not in name
+    return model
+
+
 def load_pipeline(path: str, dtype: str = "float32", device: str = "auto") -> Any:
     """A text-to-image pipeline as diffusers saves it; safetensors only, no remote code, no progress bar."""
     from diffusers import AutoPipelineForText2Image

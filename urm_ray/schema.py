@@ -130,6 +130,17 @@ PREFERENCE_PAIR = pa.schema(
 # What the generate-and-judge stage writes: a judged set and the pair that was sifted from it, one row a prompt.
 SIFTED_SET = pa.schema([*JUDGED_SET, *[field for field in PREFERENCE_PAIR if field.name not in JUDGED_SET.names]])
 
+# What the reference of a VLM's DPO adds to a preference pair of answers.
+REFERENCE = pa.schema(
+    [
+        ("ref_chosen_logps", pa.float32()),  # summed over the answer's tokens; null where the pair is unfit
+        ("ref_rejected_logps", pa.float32()),
+        ("reference_digest", pa.string()),
+        ("length", pa.int32()),  # tokens of question and longer answer; null where they could not be counted
+        ("unfit", pa.string()),  # null where the pair can be trained on, else the reason
+    ]
+)
+
 QUARANTINE = pa.schema(
     [("row_id", pa.string()), ("stage", pa.string()), ("reason", pa.string()), ("detail", pa.string())]
 )

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from urm_ray import schema, store
-from urm_ray.config import DpoConfig, RewardConfig
+from urm_ray.config import DpoConfig, RewardConfig, VlmDpoConfig
 from urm_ray.models import resolve
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
 from urm_ray.pipeline.train_dpo import COLUMNS, kept
+from urm_ray.training.answer_pairs import fitting
 from urm_ray.training.collate import both_orders
 
 VLM = "urm_ray.scenes:checkpoints/vlm"
 TEXT_TO_IMAGE = "urm_ray.scenes:checkpoints/text_to_image"
+REFERENCE_DIGEST = "shipped"
+ANSWER_COLUMNS = ["pair_id", "prompt", "context", "chosen", "rejected", *schema.REFERENCE.names]
 SMALL: dict[str, Any] = {
     "workers": 2,
     "num_cpus": 0.8,
@@ -59,6 +62,31 @@ def train_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, A
         "rows": 24,
     }
     launch(dpo_loop, settings, config, stage, rows)
+    return store.read_json(stage.path("history.json"))
+
+
+def train_vlm_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, Any]]:
+    import helpers
+    import ray
+
+    from urm_ray.training.launch import launch
+    from urm_ray.training.vlm_dpo import vlm_dpo_loop
+
+    ray.cloudpickle.register_pickle_by_value(helpers)  # workers cannot import the tests
+    config = VlmDpoConfig(**{**SMALL, "batch": 1, "clips": "native", **changes})
+    rows = training_rows([file], ANSWER_COLUMNS, passes_needed(24, config)).map_batches(
+        fitting, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
+    )
+    settings = {
+        "train": config.model_dump(),
+        "policy": resolve(VLM),
+        "reference_digest": REFERENCE_DIGEST,
+        "frames_of": helpers.clip_frames,
+        "seed": 5,
+        "stage": stage.uri,
+        "rows": 24,
+    }
+    launch(vlm_dpo_loop, settings, config, stage, rows)
     return store.read_json(stage.path("history.json"))
 
 
