@@ -29,7 +29,7 @@ _SAME_TIME = 1e-3  # seconds; time stamps are 32-bit floats
 _CHUNK = 1 << 20
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Why a clip cannot be had, in one sentence."""
 
 
@@ -90,7 +90,7 @@ def _on_screen(starts: np.ndarray, times: np.ndarray) -> list[int]:
 
 
 def decode(data: bytes | bytearray, wanted: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """({width, height, frames, fps, times, shown}, the distinct chosen frames as RGB bytes); Refused if it can't be.
+    """({width, height, frames, fps, times, shown}, the distinct chosen frames as RGB bytes), or RefusedError.
 
     wanted: {count, rate, maximum} of `chosen_frames` and the limits {pixels, all_pixels, frames, seconds}. times and
     shown tell for each chosen frame its start in seconds and its number among the distinct ones.
@@ -101,30 +101,38 @@ def decode(data: bytes | bytearray, wanted: dict[str, Any]) -> tuple[dict[str, A
         reader = decord.VideoReader(io.BytesIO(data), num_threads=1)
         total = len(reader)
         if not total:
-            raise Refused("the clip has no frames")
+            raise RefusedError("the clip has no frames")
         if total > wanted["frames"]:
-            raise Refused(f"{total} frames are more than the {wanted['frames']} allowed")
+            raise RefusedError(f"{total} frames are more than the {wanted['frames']} allowed")
         spans = reader.get_frame_timestamp(list(range(total)))
         seconds = float(spans[-1, 1] - spans[0, 0])
         if seconds > wanted["seconds"]:
-            raise Refused(f"{seconds:.1f} seconds are more than the {wanted['seconds']:g} allowed")
+            raise RefusedError(f"{seconds:.1f} seconds are more than the {wanted['seconds']:g} allowed")
         chosen = chosen_frames(spans[:, 0], wanted["count"], wanted["rate"], wanted["maximum"])
         distinct = sorted(set(chosen))
-        frames, width, height = [], 0, 0
+        frames = []
+        width = height = 0
         for number in distinct:
             pixels = _rgb(reader[number].asnumpy())
             height, width = pixels.shape[:2]
-            if width * height > wanted["pixels"]:
-                raise Refused(f"{width} x {height} pixels a frame are more than the {wanted['pixels']} allowed")
-            if width * height * len(distinct) > wanted["all_pixels"]:
-                raise Refused(f"{len(distinct)} frames of {width} x {height} are more pixels than the {wanted['all_pixels']} allowed")
+            _check_size(width, height, len(distinct), wanted)
             frames.append(pixels.tobytes())
+        if len(set(map(len, frames))) > 1:
+            raise RefusedError("the frames are not all of one size")
     except (decord.DECORDError, RuntimeError, MemoryError, IndexError) as error:
-        raise Refused(_reason(str(error))) from None
+        raise RefusedError(_reason(str(error))) from None
     shown = [distinct.index(number) for number in chosen]
     times = [round(float(spans[number, 0]), 6) for number in chosen]
     found = {"width": width, "height": height, "frames": total, "fps": reader.get_avg_fps(), "times": times}
     return found | {"shown": shown}, frames
+
+
+def _check_size(width: int, height: int, frames: int, limits: dict[str, Any]) -> None:
+    if width * height > limits["pixels"]:
+        raise RefusedError(f"{width} x {height} pixels a frame are more than the {limits['pixels']} allowed")
+    if width * height * frames > limits["all_pixels"]:
+        most = limits["all_pixels"]
+        raise RefusedError(f"{frames} frames of {width} x {height} pixels are more than the {most} pixels allowed")
 
 
 def _rgb(pixels: np.ndarray) -> np.ndarray:
@@ -161,7 +169,7 @@ def serve(connection: socket.socket) -> None:
         signal.setitimer(signal.ITIMER_REAL, request["limit_s"] + 5)
         try:
             found, frames = decode(data, request)
-        except Refused as refused:
+        except RefusedError as refused:
             found, frames = {"refused": str(refused)}, []
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             send(connection, found, frames)

@@ -7,7 +7,6 @@ next clip, and killed and replaced when it takes too long, crashes or wants too 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import hashlib
 import io
 import os
@@ -155,7 +154,7 @@ class _Child:
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "urm_ray.clip_decoder"],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},

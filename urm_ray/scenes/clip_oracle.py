@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -51,7 +51,7 @@ def _linked(seen: Sequence[Sequence[Found]]) -> list[list[tuple[int, Found]]]:
     for at, found in enumerate(seen):
         if len(found) != number or not number:
             continue
-        order = range(number)
+        order: Iterable[int] = range(number)
         if tracks[0]:
             order = linear_sum_assignment([[_unlike(track[-1][1], f) for f in found] for track in tracks])[1]
         for track, i in zip(tracks, order, strict=True):

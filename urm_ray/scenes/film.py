@@ -8,6 +8,7 @@ import random
 import numpy as np
 from PIL import Image
 
+from urm_ray.scenes.grammar import Scene
 from urm_ray.scenes.motion import STEPS, MovingScene
 from urm_ray.scenes.render import QUALITY_FAULTS, SIZE, draw, spoil
 
@@ -36,7 +37,7 @@ def film(
     if fault == "jump":
         places = disturb(places, strength, rng)
     looks = rng.getrandbits(64)
-    drawn = [draw(scene, now, random.Random(looks)) for now in places]
+    drawn = [draw(Scene(scene.things), now, random.Random(looks)) for now in places]
     return drawn if fault in (None, "jump") else spoil_clip(drawn, fault, strength, rng)
 
 

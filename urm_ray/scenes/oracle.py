@@ -1,4 +1,4 @@
-"""Rates pictures and clips by what is read off their pixels: an independent scorer that shares nothing with the judge."""
+"""Rates what is shown by what is read off the pixels: an independent scorer that shares nothing with the judge."""
 
 from __future__ import annotations
 
