@@ -15,10 +15,10 @@ from urm_ray.scenes.render import QUALITY_FAULTS, SIZE, draw, spoil
 FRAMES = 8
 FPS = 8.0
 CLIP_FAULTS = (*QUALITY_FAULTS, "flicker", "jump")
-TRAVEL = (9.0, 14.0)
-"""Least and most pixels that a moving thing covers from the first frame to the last."""
+TRAVEL = {1: (9.0, 14.0), 2: (7.0, 10.0)}
+"""Least and most pixels that a moving thing covers from the first frame to the last, by the number of things."""
 _EDGE = 1.0  # pixels between a thing and the frame's edge
-_GAP = 2.5  # pixels between the bounding squares of two things, in every frame
+_GAP = 2.0  # pixels between the bounding squares of two things, in every frame
 _LEAP = 6.0  # pixels by which a thing that leaps is out of its place, at least
 _DIM = (0.0, 0.08, 0.16, 0.28)  # share of the light that is lost in a dark frame, by strength
 
@@ -51,8 +51,8 @@ def trace(scene: MovingScene, rng: random.Random, frames: int = FRAMES) -> list[
 
 
 def _path(motion: str, things: int, frames: int, rng: random.Random) -> list[Place]:
-    radius = rng.uniform(6.0, 7.5) if things == 1 else rng.uniform(4.8, 5.6)
-    step, travel = STEPS[motion], rng.uniform(*TRAVEL)
+    radius = rng.uniform(6.0, 7.5) if things == 1 else rng.uniform(5.1, 5.7)
+    step, travel = STEPS[motion], rng.uniform(*TRAVEL[things])
     low, high = radius + _EDGE, SIZE - radius - _EDGE
     start = [rng.uniform(low - min(0, s * travel), high - max(0, s * travel)) for s in step]
     way = [i / max(1, frames - 1) * travel for i in range(frames)]
