@@ -1,6 +1,7 @@
 import pytest
-from helpers import NOT_A_PICTURE, candidate, candidate_set, shade_of
+from helpers import NOT_A_PICTURE, candidate, candidate_set, picture, shade_of
 
+from urm_ray.clips import clip_record, encode_clip
 from urm_ray.evaluation.scorer import figures_of, load_scorer
 from urm_ray.sources.registry import SourceError
 
@@ -20,7 +21,20 @@ def test_every_picture_is_rated_and_what_does_not_apply_is_left_out():
     ]
 
 
-@pytest.mark.parametrize("media", [None, NOT_A_PICTURE])
+class Length:
+    def figures(self, prompt, shown):
+        return {"frames": float(len(shown)), "last": float(shade_of(shown[-1]))}
+
+
+def test_a_clip_is_rated_as_its_frames_in_order():
+    row = candidate_set(2, task="video_generation")
+    for i, length in enumerate((1, 5)):
+        row["candidates"][i]["media"] = encode_clip([picture(shade) for shade in range(length)], 8)
+    found = {(f["index"], f["name"]): f["value"] for f in figures_of(Length(), row)}
+    assert found == {(0, "frames"): 1, (0, "last"): 0, (1, "frames"): 5, (1, "last"): 4}
+
+
+@pytest.mark.parametrize("media", [None, NOT_A_PICTURE, clip_record(b"?", 8, 8, 1, 8.0)])
 def test_a_candidate_without_a_picture_has_no_figures_and_not_zeros(media):
     row = candidate_set(3)
     row["candidates"][1] = candidate(1, media=media, error="pixels are not numbers")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from urm_ray.media import MediaError, decode_image
+from urm_ray.clips import Sampling, decode_media
+from urm_ray.media import MediaError
 from urm_ray.schema import KINDS, LABELS, TASKS
 from urm_ray.sources.registry import Rejected
+
+_BOTH_ENDS = Sampling(count=2)
 
 
 def check_prompt(row: dict[str, Any]) -> Rejected | None:
@@ -19,7 +22,7 @@ def check_prompt(row: dict[str, Any]) -> Rejected | None:
 
 
 def check_preference(row: dict[str, Any]) -> Rejected | None:
-    """Why a `schema.PREFERENCE` row cannot be used, or None. Decodes every picture once."""
+    """Why a `schema.PREFERENCE` row cannot be used, or None. Decodes every picture, and both ends of every clip."""
     name, kind, candidates = row["preference_id"], row["kind"], row["candidates"] or []
     if row["task"] not in TASKS or kind not in KINDS:
         return Rejected(name, "unknown task or kind", f"{row['task']}, {kind}")
@@ -37,8 +40,10 @@ def check_preference(row: dict[str, Any]) -> Rejected | None:
     for number, candidate in enumerate(candidates, start=1):
         if candidate and candidate["media"] is None and candidate["text"]:
             continue
+        media = candidate and candidate["media"]
         try:
-            decode_image(candidate and candidate["media"])
+            decode_media(media, _BOTH_ENDS)
         except MediaError as error:
-            return Rejected(name, "undecodable picture", f"candidate {number}: {error}")
+            what = "clip" if media and media["kind"] == "video" else "picture"
+            return Rejected(name, f"undecodable {what}", f"candidate {number}: {error}")
     return None
