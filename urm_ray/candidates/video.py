@@ -19,6 +19,6 @@ class VideoSampler(DiffusionSampler):
         return {**super().options(), "num_frames": self.config.frames}
 
     def media(self, pixels: np.ndarray) -> dict[str, Any]:
-        from urm_ray.media import encode_clip  # type: ignore[attr-defined, unused-ignore]
+        from urm_ray.clips import encode_clip
 
         return encode_clip([picture(frame) for frame in pixels], self.config.fps)

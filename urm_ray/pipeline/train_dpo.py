@@ -22,10 +22,10 @@ def kept(batch: pa.Table) -> pa.Table:
     return batch.filter(pc.is_null(batch["dropped"]))
 
 
-def encode_pairs(run: Run, stage: Stage) -> int:
-    """Writes `schema.ENCODED_PAIR` units into the stage; returns how many pairs there are to train on.
+def encode_pairs(run: Run, stage: Stage) -> tuple[int, dict[str, int]]:
+    """Writes `schema.ENCODED_PAIR` units into the stage, each a file, so that an interrupted encoding goes on.
 
-    Each unit is a file of its own, so an interrupted encoding goes on where it was.
+    Returns how many pairs there are to train on, and how many could not be encoded for which reason.
     """
     config, generated = run.config, run.finished("generate")
     pool = config.dpo.encode_pool
@@ -55,7 +55,7 @@ def encode_pairs(run: Run, stage: Stage) -> int:
         print(f"[encode] {sum(spoiled.values())} pairs could not be encoded: {spoiled}", flush=True)
     if not reasons[None]:
         raise StoreError(f"dpo: none of the preference pairs could be encoded: {spoiled}")
-    return reasons[None]
+    return reasons[None], spoiled
 
 
 def train_dpo(run: Run, stage: Stage) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def train_dpo(run: Run, stage: Stage) -> dict[str, Any]:
 
     connect()
     config = run.config.dpo
-    pairs = encode_pairs(run, stage)
+    pairs, spoiled = encode_pairs(run, stage)
     rows = training_rows(stage.units("encoded"), schema.ENCODED_PAIR.names, passes_needed(pairs, config)).map_batches(
         kept, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
     )
@@ -83,4 +83,5 @@ def train_dpo(run: Run, stage: Stage) -> dict[str, Any]:
         "first_loss": history[0]["loss"],
         "final_loss": history[-1]["loss"],
         "pairs": pairs,
+        "not_encoded": spoiled,
     }

@@ -25,6 +25,8 @@ ENCODERS = ("vae", "text_encoder", "tokenizer", "scheduler")
 SIDES = ("chosen", "rejected")
 FRAMES = 16
 """Pictures in one pass of the autoencoder."""
+MAX_FRAMES = 512
+"""Of a longer clip, this many are taken, evenly spread."""
 
 
 def denoiser_dtype(config: DpoConfig) -> str:
@@ -88,9 +90,9 @@ class EncodePairs:
     def _frames(self, media: dict[str, Any] | None) -> torch.Tensor:
         """(F, 3, H, W) in -1..1; a picture is one frame."""
         if self.video:
-            from urm_ray.media import decode_clip  # type: ignore[attr-defined, unused-ignore]
+            from urm_ray.clips import Sampling, decode_clip
 
-            frames = decode_clip(media)
+            frames = decode_clip(media, Sampling(maximum=MAX_FRAMES)).frames
         else:
             frames = [decode_image(media)]
         pixels = np.stack([np.asarray(frame) for frame in frames])
