@@ -127,7 +127,7 @@ def test_timesteps_stay_in_their_range():
 
 @pytest.mark.parametrize(("low", "high"), [(10, 10), (0, 1001), (1000, None)])
 def test_a_range_without_timesteps_is_refused(low, high):
-    with pytest.raises(TrainingError, match="no timestep can be drawn from .* the scheduler has 1000"):
+    with pytest.raises(TrainingError, match=r"no timestep can be drawn from .* the scheduler has 1000"):
         noising(min_timestep=low, max_timestep=high)
 
 
