@@ -97,6 +97,8 @@ class TrainConfig(Section):
     checkpoint_steps: int = Field(100, ge=1)
     """A multiple of `log_steps`, so that a resumed run logs the same figures as one that was never stopped."""
     log_steps: int = Field(10, ge=1)
+    shuffle_rows: int = Field(2048, ge=1)
+    """Size of the window in which rows are shuffled anew each epoch; it is held in memory."""
     gradient_checkpointing: bool = False
     lora: LoraConfig | None = None
     """Trains adapters in place of all weights; they are merged when the model is saved."""
@@ -116,8 +118,6 @@ class RewardConfig(TrainConfig):
     """Share of each task in the mixture relative to the others'; 1 where a task is not named."""
     attention: str | None = None
     """eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose."""
-    shuffle_rows: int = Field(2048, ge=1)
-    """Size of the window in which rows are shuffled anew each epoch."""
 
 
 class SamplerConfig(Section):
@@ -129,8 +129,12 @@ class SamplerConfig(Section):
     height: int | None = None
     width: int | None = None
     """None takes the size that the pipeline was trained for."""
+    frames: int = Field(16, ge=1)
+    """Of a clip."""
+    fps: float = Field(8.0, gt=0)
+    """Frames a second at which a clip is written."""
     batch: int = Field(16, ge=1)
-    """Pictures made in one forward pass."""
+    """Pictures or clips made in one forward pass."""
     negative_prompt: str | None = None
 
 
@@ -174,8 +178,13 @@ class DpoConfig(TrainConfig):
 
     beta: float = Field(5000.0, gt=0)
     """T * omega(lambda_t) is folded in. The loss uses beta / 2 and mean, not summed, squared errors, as published."""
-    reference: Literal["copy", "adapter_off"] = "copy"
-    """A frozen copy of the policy, or the policy with its LoRA adapter switched off."""
+    reference: Literal["copy", "adapter_off", "stored"] = "copy"
+    """A frozen copy of the policy, the policy with its LoRA adapter switched off, or no model at all: errors of the
+    reference that were stored with each pair for a fixed set of timesteps and noises."""
+    stored_draws: int = Field(8, ge=1)
+    """Timesteps and noises that `reference: stored` keeps for a pair; training takes one of them at each visit."""
+    encode_pool: PoolConfig = PoolConfig()
+    """Encodes each pair once, before the training: media to latents, prompts to embeddings."""
     min_timestep: int = Field(0, ge=0)
     max_timestep: int | None = None
     train_text_encoder: Literal[False] = False
@@ -304,6 +313,7 @@ class Config(Section):
 _PLACEMENT = {
     "sampler_pool",
     "judge_pool",
+    "encode_pool",
     "actors",
     "cpus",
     "num_cpus",

@@ -141,6 +141,36 @@ REFERENCE = pa.schema(
     ]
 )
 
+TENSOR = pa.struct(
+    [
+        ("dtype", pa.string()),  # as torch names it: float32, bfloat16, ...
+        ("shape", pa.list_(pa.int32())),
+        ("data", pa.large_binary()),  # the elements in C order
+    ]
+)
+
+# A preference pair as the frozen encoders of a diffusion policy see it: all that Diffusion-DPO needs of it.
+ENCODED_PAIR = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("prompt_id", pa.string()),
+        (
+            "dropped",
+            pa.string(),
+        ),  # null where there are tensors, else why: sifting's reason, or media_error: ...
+        ("embedding", TENSOR),  # of the prompt, (L, D)
+        ("chosen_mean", TENSOR),  # of the latents' posterior, scaled: (C, h, w) of a picture, (C, F, h, w) of a clip
+        ("chosen_std", TENSOR),
+        ("rejected_mean", TENSOR),
+        ("rejected_std", TENSOR),
+        (
+            "chosen_reference",
+            pa.list_(pa.float32()),
+        ),  # the reference's error in each stored draw, else null
+        ("rejected_reference", pa.list_(pa.float32())),
+    ]
+)
+
 QUARANTINE = pa.schema(
     [("row_id", pa.string()), ("stage", pa.string()), ("reason", pa.string()), ("detail", pa.string())]
 )

@@ -8,7 +8,7 @@ from urm_ray import schema, store
 from urm_ray.config import DpoConfig, RewardConfig, VlmDpoConfig
 from urm_ray.models import resolve
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
-from urm_ray.pipeline.train_dpo import COLUMNS, kept
+from urm_ray.pipeline.train_dpo import kept
 from urm_ray.training.answer_pairs import fitting
 from urm_ray.training.collate import both_orders
 
@@ -47,11 +47,14 @@ def train_reward(stage: store.Stage, file: str, **changes: Any) -> list[dict[str
 
 
 def train_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, Any]]:
-    from urm_ray.training.diffusion_dpo import dpo_loop
+    from urm_ray.training.dpo_loop import dpo_loop
+    from urm_ray.training.encode_pairs import EncodePairs
     from urm_ray.training.launch import launch
 
     config = DpoConfig(**{**SMALL, "lr": 1e-4, "beta": 500.0, **changes})
-    rows = training_rows([file], COLUMNS, passes_needed(24, config)).map_batches(
+    encoded = stage.path("encoded", "unit-000000.parquet")
+    store.write_table(encoded, EncodePairs(resolve(TEXT_TO_IMAGE), config, 5, device="cpu")(store.read_table(file)))
+    rows = training_rows([encoded], schema.ENCODED_PAIR.names, passes_needed(24, config)).map_batches(
         kept, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
     )
     settings = {

@@ -9,7 +9,7 @@ import pyarrow as pa
 from urm_ray import schema
 from urm_ray.config import Config, Task
 from urm_ray.pipeline.pools import use_threads
-from urm_ray.pipeline.units import done_ids, read_unit
+from urm_ray.pipeline.units import done_ids, mark_unit, read_unit
 
 
 def _extend(batch: pa.Table, rows: list[dict[str, Any]], fields: list[pa.Field]) -> pa.Table:
@@ -121,3 +121,21 @@ class Score:
 
         rows = [{"figures": figures_of(self.scorer, row)} for row in batch.select(["prompt", "candidates"]).to_pylist()]
         return _extend(batch, rows, [self.FIELD])
+
+
+class Encode:
+    """Turns units of sifted sets into `schema.ENCODED_PAIR` rows of the same units."""
+
+    def __init__(self, config: dict[str, Any], task: Task, path: str, num_cpus: float) -> None:
+        from urm_ray.training.encode_pairs import COLUMNS, EncodePairs
+
+        use_threads(num_cpus)
+        settings = Config(**config)
+        policy = settings.policy(task)
+        self.encode = EncodePairs(path, policy.dpo, settings.run.seed, device=policy.device)
+        self.columns = COLUMNS
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        return pa.concat_tables(
+            [mark_unit(self.encode(read_unit(unit, self.columns)), unit) for unit in batch.to_pylist()]
+        )

@@ -167,7 +167,7 @@ def measure(pipeline: TextToVideoSDPipeline, count: int, steps: int = 10, guidan
 def build(settings: VideoBuild, folder: Path) -> dict[str, float]:
     """Makes the pipeline, saves it to `folder` with `save_pretrained` and returns its measured quality."""
     torch.manual_seed(settings.seed)
-    pictures = load_pipeline(settings.pictures, "float32", "cpu")
+    pictures = load_pipeline(settings.pictures, "float32", "cpu", "image")
     clips, texts = captioned_clips(settings)
     tokenizer = build_tokenizer(folder / "tokenizer", [scene.caption() for scene in all_scenes()])
     pipeline = TextToVideoSDPipeline(
