@@ -151,8 +151,8 @@ def about_two(first: View, second: View, rng: random.Random) -> Exchange:
             return _captioned(asked, f"How many {part} are wrong in image {number}?", _amount(asked, view, name))
     # Asked both ways: one way alone would be an inclination to the worse picture or to the better one.
     word, sign = rng.choice((("more", 1), ("fewer", -1)))
-    here, there = (sign * differences(asked, v.scene).total for v in (first, second))
-    return _captioned(asked, f"Which image has {word} things wrong?", _more(here, there))
+    wrong = [sign * differences(asked, v.scene).total for v in (first, second)]
+    return _captioned(asked, f"Which image has {word} things wrong?", _more(*wrong))
 
 
 def about(views: Sequence[View], rng: random.Random) -> Exchange:
