@@ -66,8 +66,8 @@ def test_a_decoder_that_hangs_ends_itself_when_nobody_else_does():
         limits = {"pixels": 10**9, "all_pixels": 10**9, "frames": 10**6, "seconds": 10**6}
         request = {"count": None, "rate": None, "maximum": 100, **limits, "limit_s": -4.99}
         send(ours, request, [encode_clip(noise(100, 320, 240), 25)["data"]])
+        theirs.close()
         with pytest.raises((EOFError, ConnectionResetError)):
-            theirs.close()
             receive(ours)
         assert child.wait(20) == -signal.SIGALRM
 
