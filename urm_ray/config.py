@@ -118,6 +118,20 @@ class RewardConfig(TrainConfig):
     """Size of the window in which rows are shuffled anew each epoch."""
 
 
+class AnswerConfig(Section):
+    """How a VLM policy writes answers. Nothing else of the checkpoint's generation settings applies."""
+
+    temperature: float = Field(0.7, gt=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Draws from the likeliest tokens that together have at least this probability."""
+    top_k: int = Field(0, ge=0)
+    """Draws from this many of the likeliest tokens; 0 from all."""
+    max_new_tokens: int = Field(512, ge=1)
+    """An answer that has not ended by then is an error, not a candidate."""
+    attention: str | None = None
+    """eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose."""
+
+
 class SamplerConfig(Section):
     """How the policy makes candidates."""
 
@@ -128,8 +142,9 @@ class SamplerConfig(Section):
     width: int | None = None
     """None takes the size that the pipeline was trained for."""
     batch: int = Field(16, ge=1)
-    """Pictures made in one forward pass."""
+    """Pictures made, or answers written, in one forward pass; all answers to one prompt are written together."""
     negative_prompt: str | None = None
+    answers: AnswerConfig = AnswerConfig()
 
 
 class JudgeConfig(Section):
