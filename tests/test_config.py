@@ -55,6 +55,7 @@ def test_a_digest_changes_with_what_changes_a_result_and_with_nothing_else():
     assert digest({"run": {"dir": "elsewhere", "min_free_mib": 1}}) == same
     for change in (
         {"sampler": {"steps": 21}},
+        {"sampler": {"answers": {"temperature": 0.9}}},
         {"judge": {"min_mass": 0.2}},
         {"prepare": {"train_pairs": 1}},
         {"generate": {"unit_rows": 3}},

@@ -1,13 +1,18 @@
+import random
+
 import pyarrow as pa
 import pytest
-from helpers import candidate, candidate_set, pair_verdict, point_verdict, prompt_row
+from helpers import answer_set, candidate, candidate_set, pair_verdict, point_verdict, prompt_row
 
 from urm_ray import schema, store
 from urm_ray.candidates import image
 from urm_ray.candidates.image import seeds
 from urm_ray.config import Config
+from urm_ray.media import encode_image
 from urm_ray.pipeline.actors import Sample, Score, Sift
 from urm_ray.pipeline.units import UNIT, UNIT_ROWS, WriteUnits, plan
+from urm_ray.scenes.grammar import parse
+from urm_ray.scenes.render import render
 
 COUNT = 3
 
@@ -98,3 +103,11 @@ def test_scoring_adds_the_figures_of_the_configured_scorer():
     figures = Score(config)(rows)["figures"].to_pylist()[0]
     assert {f["index"] for f in figures} == {0, 1}
     assert {f["name"] for f in figures} == {"colour", "shape", "count", "whole"}
+
+
+def test_answers_are_scored_beside_their_picture():
+    config = Config.model_validate({"evaluate": {"scorer": "urm_ray.scenes.truth:Truth"}}).model_dump()
+    picture = encode_image(render(parse("a red circle"), random.Random(0)))
+    row = answer_set(["a red circle", "a blue square"], prompt="Describe the image.", context=[picture])
+    figures = Score(config)(schema.table_of([row], schema.CANDIDATE_SET))["figures"].to_pylist()[0]
+    assert {(f["index"], f["value"]) for f in figures if f["name"] == "whole"} == {(0, 1.0), (1, 0.0)}
