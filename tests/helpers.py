@@ -131,6 +131,29 @@ def answer_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
     return schema.table_of(list(rows), pa.schema(columns))
 
 
+def answer_set(texts: Sequence[str | None], **changes: Any) -> dict[str, Any]:
+    """A `schema.CANDIDATE_SET` row of a question about a picture in shade 50; a text that is None was never written."""
+    answers = [
+        candidate(i, media=None, text=text, error="the answer is empty" if text is None else None)
+        for i, text in enumerate(texts)
+    ]
+    about = {"task": "image_understanding", "context": [encode_image(picture(50))], "candidates": answers}
+    return candidate_set(0) | about | changes
+
+
+def as_answers(preference: dict[str, Any], *texts: str, **changes: Any) -> dict[str, Any]:
+    """A `schema.PREFERENCE` row turned into one about answers to a question about a picture in shade 50."""
+    return (
+        preference
+        | {
+            "task": "image_understanding",
+            "context": [encode_image(picture(50))],
+            "candidates": [{"media": None, "text": text} for text in texts],
+        }
+        | changes
+    )
+
+
 def pair_verdict(first: int, second: int, outcome: str) -> dict[str, Any]:
     """A `schema.PAIR_VERDICT` value."""
     return {

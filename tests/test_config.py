@@ -57,6 +57,7 @@ def test_a_digest_changes_with_what_changes_a_result_and_with_nothing_else():
     for change in (
         of_policy(sampler={"steps": 21}),
         of_policy(path="other"),
+        of_policy(sampler={"answers": {"temperature": 0.9}}),
         {"judge": {"min_mass": 0.2}},
         {"prepare": {"train_pairs": 1}},
         of_policy(generate={"unit_rows": 3}),

@@ -84,8 +84,9 @@ def test_nothing_knows_that_the_embedded_world_exists():
             assert "urm_ray.scenes" not in path.read_text("utf-8"), path
 
 
-def test_the_independent_scorer_shares_nothing_with_the_judge():
-    for name in reached(PACKAGE / "scenes" / "oracle.py"):
+@pytest.mark.parametrize("scorer", ["oracle.py", "truth.py"])
+def test_the_independent_scorer_shares_nothing_with_the_judge(scorer):
+    for name in reached(PACKAGE / "scenes" / scorer):
         assert not name.startswith("urm_ray.judge")
 
 

@@ -120,6 +120,20 @@ class RewardConfig(TrainConfig):
     """eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose."""
 
 
+class AnswerConfig(Section):
+    """How a VLM policy writes answers. Nothing else of the checkpoint's generation settings applies."""
+
+    temperature: float = Field(0.7, gt=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Draws from the likeliest tokens that together have at least this probability."""
+    top_k: int = Field(0, ge=0)
+    """Draws from this many of the likeliest tokens; 0 from all."""
+    max_new_tokens: int = Field(512, ge=1)
+    """An answer that has not ended by then is an error, not a candidate."""
+    attention: str | None = None
+    """eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose."""
+
+
 class SamplerConfig(Section):
     """How the policy makes candidates."""
 
@@ -134,8 +148,9 @@ class SamplerConfig(Section):
     fps: float = Field(8.0, gt=0)
     """Frames a second at which a clip is written."""
     batch: int = Field(16, ge=1)
-    """Pictures or clips made in one forward pass."""
+    """Pictures or clips made, or answers written, in one forward pass; all answers to a prompt are written together."""
     negative_prompt: str | None = None
+    answers: AnswerConfig = AnswerConfig()
 
 
 class JudgeConfig(Section):

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from helpers import NOT_A_PICTURE, SCALE, pair_preference, picture, point_preference, prompt_row
+from helpers import NOT_A_PICTURE, SCALE, as_answers, pair_preference, picture, point_preference, prompt_row
 
 from urm_ray.clips import clip_record, encode_clip
 from urm_ray.sources.check import check_preference, check_prompt
@@ -75,5 +75,40 @@ def test_a_score_outside_its_scale_is_put_aside_and_never_clipped(changes):
 @pytest.mark.parametrize(("changes", "reason"), [({"task": "x"}, "unknown task"), ({"prompt": None}, "empty prompt")])
 def test_a_prompt_that_cannot_be_used_says_why(changes, reason):
     problem = check_prompt(prompt_row(3, **changes))
+    assert problem is not None
+    assert (problem.row_id, problem.reason) == ("p3", reason)
+
+
+ABOUT = as_answers(pair_preference(7), "red", "blue")
+
+
+def test_answers_with_their_picture_pass():
+    assert check_preference(ABOUT) is None
+    assert check_prompt(prompt_row(task="image_understanding", context=ABOUT["context"])) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"context": []}, "no context"),
+        ({"context": None}, "no context"),
+        ({"context": [*ABOUT["context"], NOT_A_PICTURE]}, "undecodable picture"),
+        ({"candidates": [ABOUT["candidates"][0], {"media": None, "text": " "}]}, "no answer"),
+        ({"candidates": [ABOUT["candidates"][0], {"media": None, "text": None}]}, "no answer"),
+        ({"candidates": [ABOUT["candidates"][0], CANDIDATE]}, "no answer"),
+        ({"task": "image_generation"}, "undecodable picture"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_says_why(changes, reason):
+    problem = check_preference(ABOUT | changes)
+    assert problem is not None
+    assert (problem.row_id, problem.reason) == ("pair7", reason)
+
+
+@pytest.mark.parametrize(
+    ("context", "reason"), [([], "no context"), (None, "no context"), ([NOT_A_PICTURE], "undecodable picture")]
+)
+def test_a_question_without_its_picture_says_so(context, reason):
+    problem = check_prompt(prompt_row(3, task="image_understanding", context=context))
     assert problem is not None
     assert (problem.row_id, problem.reason) == ("p3", reason)

@@ -84,7 +84,7 @@ class Judge:
         from urm_ray.pairs.ranking import POLICIES, asked_orders
 
         rows = []
-        for row in batch.select(["task", "prompt", "candidates"]).to_pylist():
+        for row in batch.select(["task", "prompt", "context", "candidates"]).to_pylist():
             pairs = POLICIES[self.config.pairs.ranking](len(row["candidates"])) if self.rank else []
             verdicts = self.scorer.judge_set(row, asked_orders(pairs, self.config.pairs.both_orders))
             rows.append({**verdicts, "judge_digest": self.digest})
@@ -119,7 +119,8 @@ class Score:
     def __call__(self, batch: pa.Table) -> pa.Table:
         from urm_ray.evaluation.scorer import figures_of
 
-        rows = [{"figures": figures_of(self.scorer, row)} for row in batch.select(["prompt", "candidates"]).to_pylist()]
+        columns = ["prompt", "context", "candidates"]
+        rows = [{"figures": figures_of(self.scorer, row)} for row in batch.select(columns).to_pylist()]
         return _extend(batch, rows, [self.FIELD])
 
 
