@@ -2,8 +2,9 @@ import pytest
 from helpers import TASK, of_policy, run_python
 from pydantic import ValidationError
 
-from urm_ray.config import Config, DpoConfig, LoraConfig, RewardConfig, VlmDpoConfig
+from urm_ray.config import Config
 from urm_ray.config_file import ConfigError, build
+from urm_ray.config_training import DpoConfig, LoraConfig, RewardConfig, VlmDpoConfig
 
 
 def refused(values: dict) -> str:

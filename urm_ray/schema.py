@@ -141,6 +141,14 @@ REFERENCE = pa.schema(
     ]
 )
 
+# A preference pair of answers as a VLM's DPO reads it.
+ANSWER_PAIR = pa.schema(
+    [
+        *[SIFTED_SET.field(name) for name in ("pair_id", "prompt_id", "prompt", "context", "chosen", "rejected")],
+        *REFERENCE,
+    ]
+)
+
 TENSOR = pa.struct(
     [
         ("dtype", pa.string()),  # as torch names it: float32, bfloat16, ...

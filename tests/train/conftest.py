@@ -72,7 +72,7 @@ def answer_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Pairs of answers about a picture, about nothing and about a clip in turn, with their reference."""
     from helpers import answer_pair, answer_table, clip, clip_frames, picture
 
-    from urm_ray.config import VlmDpoConfig
+    from urm_ray.config_training import VlmDpoConfig
     from urm_ray.media import encode_image
     from urm_ray.models import resolve
     from urm_ray.training.logps import ReferenceLogps

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from urm_ray import schema, store
-from urm_ray.config import DpoConfig, RewardConfig, VlmDpoConfig
+from urm_ray.config_training import DpoConfig, RewardConfig, VlmDpoConfig
 from urm_ray.models import resolve
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
 from urm_ray.pipeline.train_dpo import kept

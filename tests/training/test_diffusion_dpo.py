@@ -10,7 +10,7 @@ from policies import clip_row, picture_row
 from transformers import TrainingArguments
 
 from urm_ray import schema
-from urm_ray.config import DpoConfig
+from urm_ray.config_training import DpoConfig
 from urm_ray.media import decode_image, encode_image
 from urm_ray.models import load_pipeline
 from urm_ray.training.diffusion_dpo import DiffusionDpoTrainer, trainable

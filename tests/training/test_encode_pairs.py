@@ -8,7 +8,7 @@ from helpers import candidate
 from policies import FRAMES, SIZE, clip_row, encode_clip, noise_frames, picture_row
 
 from urm_ray import schema, store
-from urm_ray.config import DpoConfig
+from urm_ray.config_training import DpoConfig
 from urm_ray.media import encode_image, image_record
 from urm_ray.models import load_pipeline
 from urm_ray.training import encode_pairs

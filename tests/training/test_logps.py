@@ -3,7 +3,7 @@ import pytest
 import torch
 from helpers import NOT_A_PICTURE, answer_pair, answer_table, candidate, clip, clip_frames, picture
 
-from urm_ray.config import VlmDpoConfig
+from urm_ray.config_training import VlmDpoConfig
 from urm_ray.media import decode_image, encode_image
 from urm_ray.models import load_vlm
 from urm_ray.schema import REFERENCE

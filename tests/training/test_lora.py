@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from urm_ray.config import LoraConfig
+from urm_ray.config_training import LoraConfig
 from urm_ray.training.lora import add_lora
 
 

@@ -5,7 +5,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler as FlowMatch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urm_ray.config import DpoConfig
+from urm_ray.config_training import DpoConfig
 from urm_ray.training.guards import TrainingError
 from urm_ray.training.noising import Noising
 

@@ -7,7 +7,7 @@ from datasets import Dataset
 from helpers import answer_pair, answer_table, candidate, clip, clip_frames, picture
 from trl import DPOConfig, DPOTrainer
 
-from urm_ray.config import LossType, VlmDpoConfig
+from urm_ray.config_training import LossType, VlmDpoConfig
 from urm_ray.media import decode_image, encode_image
 from urm_ray.models import load_processor, load_vlm
 from urm_ray.training.answer_pairs import AnswerPairs

@@ -232,7 +232,7 @@ def _claims(sentences: list[list[_Mention | str]]) -> list[Claim]:
 
 
 def _relations(sentence: list[_Mention | str]) -> Iterator[tuple[Claim, str, Claim]]:
-    """ "A left of B", and "left of B is A"."""
+    """"A left of B", and "left of B is A"."""
     for place, relation in enumerate(sentence):
         if isinstance(relation, _Mention):
             continue
@@ -241,8 +241,4 @@ def _relations(sentence: list[_Mention | str]) -> Iterator[tuple[Claim, str, Cla
         if not before:
             before, behind = behind[1:2], behind[:1]
         if before and behind and before[-1] is not behind[0]:
-            yield (
-                replace(before[-1].claim(), least=1, most=None),
-                relation,
-                replace(behind[0].claim(), least=1, most=None),
-            )
+            yield replace(before[-1].claim(), least=1, most=None), relation, replace(behind[0].claim(), least=1, most=None)

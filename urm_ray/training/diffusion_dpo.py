@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import Trainer
 
-from urm_ray.config import DpoConfig
+from urm_ray.config_training import DpoConfig
 from urm_ray.training.guards import CollapseGuard, TrainingError, need_finite, need_reference_start
 from urm_ray.training.lora import add_lora
 from urm_ray.training.losses import DiffusionDpo, diffusion_dpo_loss, dpo_loss_of_errors, sample_errors

@@ -7,7 +7,7 @@ from typing import Any
 import ray.train
 from transformers import TrainingArguments
 
-from urm_ray.config import DpoConfig
+from urm_ray.config_training import DpoConfig
 from urm_ray.models import load_pipeline
 from urm_ray.training.callback import RayTrainCallback, remove_local_checkpoints
 from urm_ray.training.diffusion_dpo import DiffusionDpoTrainer, trainable

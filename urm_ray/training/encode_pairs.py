@@ -12,7 +12,7 @@ import pyarrow as pa
 import torch
 
 from urm_ray import schema
-from urm_ray.config import DpoConfig
+from urm_ray.config_training import DpoConfig
 from urm_ray.media import MediaError, decode_image
 from urm_ray.models import load_pipeline, makes
 from urm_ray.training.encoded import pack

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from urm_ray.config import VlmDpoConfig
+from urm_ray.config_training import VlmDpoConfig
 from urm_ray.models import load_vlm
 from urm_ray.schema import REFERENCE, digest
 from urm_ray.training.answer_pairs import AnswerPairs, Frames, Pair, PairError

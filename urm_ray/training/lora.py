@@ -8,7 +8,7 @@ import torch
 from peft import LoraConfig as PeftLoraConfig
 from peft import get_peft_model
 
-from urm_ray.config import LoraConfig
+from urm_ray.config_training import LoraConfig
 
 
 def add_lora(model: torch.nn.Module, config: LoraConfig) -> Any:

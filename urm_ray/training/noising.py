@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from urm_ray.config import DpoConfig
+from urm_ray.config_training import DpoConfig
 from urm_ray.schema import seed_of
 from urm_ray.training.guards import TrainingError
 

@@ -9,7 +9,7 @@ from datasets import Dataset as HfDataset
 from datasets.table import InMemoryTable
 from trl import SFTConfig, SFTTrainer
 
-from urm_ray.config import RewardConfig
+from urm_ray.config_training import RewardConfig
 from urm_ray.judge.protocol import protocol
 from urm_ray.models import load_processor, trainable_vlm
 from urm_ray.training.callback import RayTrainCallback, remove_local_checkpoints

@@ -11,7 +11,7 @@ from datasets.table import InMemoryTable
 from peft import PeftModel
 from trl import DPOConfig, DPOTrainer
 
-from urm_ray.config import VlmDpoConfig
+from urm_ray.config_training import VlmDpoConfig
 from urm_ray.models import load_processor, trainable_vlm
 from urm_ray.training.answer_pairs import SIDES, AnswerPairs
 from urm_ray.training.callback import RayTrainCallback, TrainingError, remove_local_checkpoints
