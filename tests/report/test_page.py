@@ -282,3 +282,23 @@ def test_answers_and_clips_are_shown_beside_what_they_are_about(tmp_path: Path) 
     assert all({"muted", "loop", "autoplay"} <= set(a) for a in clips)
     assert sum((a["alt"] or "").startswith("asked about: question") for a in page.all("img")) == 4
     assert "b" not in {tag for tag, _ in page.tags}
+
+
+def test_a_policy_that_answers_has_its_rewards_drawn(tmp_path: Path) -> None:
+    sources = finished_run(tmp_path)
+    logged = [
+        {
+            "step": s,
+            "loss": 0.69 - s / 99,
+            "rewards/chosen": s / 9,
+            "rewards/rejected": -s / 9,
+            "rewards/accuracies": 0.8,
+        }
+        for s in range(1, 6)
+    ]
+    assert "Denoising error" in page_of(sources).text
+    store.write_json(sources.of("dpo", TASK).path("history.json"), logged)
+    page = page_of(sources)
+    assert "Implicit rewards" in page.text
+    assert "Denoising error" not in page.text
+    assert "Nothing was logged" not in page.text
