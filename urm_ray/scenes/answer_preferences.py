@@ -56,9 +56,10 @@ class Answers:
         for number in range(start, stop):
             rng = random.Random(seed_of("answers", self.seed, part, number))
             scene = draw_scene(rng, part.startswith("heldout"))
+            question = draw_question(scene, rng, part.startswith("heldout"))
             row = {
                 "task": "image_understanding",
-                "prompt": draw_question(scene, rng, part.startswith("heldout")),
+                "prompt": question,
                 "context": [encode_image(render(scene, rng))],
                 "source": "scenes",
             }
@@ -66,7 +67,7 @@ class Answers:
             if part.endswith("prompts"):
                 yield row | {"prompt_id": name}
             else:
-                judged = self._judged(part, row["prompt"], scene, rng)
+                judged = self._judged(part, question, scene, rng)
                 yield row | {"preference_id": name, "dimension": None, "label": None, "score": None} | judged
 
     def _judged(self, part: Part, question: str, scene: Scene, rng: random.Random) -> dict[str, Any]:

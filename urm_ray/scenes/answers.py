@@ -49,9 +49,7 @@ def draw_question(scene: Scene, rng: random.Random, of_held_out: bool) -> str:
             continue
         if question.kind == kind and (
             question.caption is None
-            or (
-                _of_part(question.caption, of_held_out, rng) and Facts.known(scene).shows(question.caption) == shown
-            )
+            or (_of_part(question.caption, of_held_out, rng) and Facts.known(scene).shows(question.caption) == shown)
         ):
             return text
     return "Describe the image."  # nothing of the kind can be asked, such as the colour of one of two circles
@@ -89,9 +87,7 @@ def write_answer(text: str, scene: Scene, rng: random.Random, mistakes: int, lea
             description.leave_out(rng)
         for _ in range(mistakes):
             description.mistake(rng)
-        return Answer(
-            description.text(rng), description.false, description.missing, remarks=tuple(description.remarks)
-        )
+        return Answer(description.text(rng), description.false, description.missing, remarks=tuple(description.remarks))
     wrong = mistakes > 0 and rng.random() < 0.6
     direct, spoken_of = _short(question, scene, rng, wrong)
     remarks = ["the answer to the question is wrong"] * wrong

@@ -67,9 +67,7 @@ class Facts:
 
     def matching(self, claim: Claim) -> list[Found]:
         return [
-            f
-            for f in self.found
-            if claim.colour in (None, f.thing.colour) and claim.shape in (None, f.thing.shape)
+            f for f in self.found if claim.colour in (None, f.thing.colour) and claim.shape in (None, f.thing.shape)
         ]
 
     def holds(self, claim: Claim) -> bool:
@@ -175,4 +173,3 @@ class Truth:
 
     def figures(self, prompt: str, answer: str, context: Sequence[Image.Image]) -> dict[str, float | None]:
         return figures(Question.of(prompt), Facts.seen(context[0]), answer)
-
