@@ -17,8 +17,15 @@ def told(question: str, scene: str, answer: str) -> tuple:
     return tuple(round(found[name], 3) for name in ("true", "complete", "whole"))
 
 
-@pytest.mark.parametrize("answer", [BESIDE, "a blue square right of a red circle",
-    "The image shows a blue square. To the left of it is a red circle.", "Red circle left of blue square."])  # fmt: skip
+@pytest.mark.parametrize(
+    "answer",
+    [
+        BESIDE,
+        "a blue square right of a red circle",
+        "The image shows a blue square. To the left of it is a red circle.",
+        "Red circle left of blue square.",
+    ],
+)
 def test_a_whole_description_in_any_words(answer):
     assert told(DESCRIBE, BESIDE, answer) == (1, 1, 1)
 
@@ -95,7 +102,7 @@ def test_numbers_of_things(scene, answer, wanted):
         (f"Caption: {BESIDE}\nDoes the image show this?", "No.", (0, 0, 0)),
         ("Caption: a red circle right of a blue square\nDoes the image show this?", "no", (1, 1, 1)),
         ("Caption: a red circle\nDoes the image show this?", "yes", (0, 0, 0)),
-        ("Caption: a blue square and a red circle\nDoes the image show this?", "Yes, it does.", (1, 1, 1)),
+        ("Caption: a red circle and a blue square\nDoes the image show this?", "Yes, it does.", (1, 1, 1)),
         (f"Caption: {BESIDE}\nDoes the image show this?", BESIDE, (1, 0, 0)),
     ],
 )

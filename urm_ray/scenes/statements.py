@@ -25,15 +25,21 @@ _SHAPES = {
     **{f"{word}s": (shape, True) for word, shape in _SINGULAR.items()},
     **{f"{word}es": (shape, True) for word, shape in _SINGULAR.items()},
 }
-_ANY = frozenset("shape shapes thing things object objects figure figures item items".split())
-_ADJECTIVES = frozenset("small large big little bright dark light solid filled simple plain coloured colored".split())
-_COPULAS = frozenset("is are looks look appears appear seems".split())
-_PLACES = frozenset("image picture photo drawing scene background side half part total row group".split())
-_SMALL_WORDS = frozenset(
-    "and or with in on at to by but there here they which that this these those also as has have shows show contains "
-    "see can be both".split()
-)
-YES, NO = frozenset(("yes", "yeah", "correct", "true")), frozenset(("no", "nope", "incorrect", "false", "wrong"))
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", text))
+
+
+_ANY = _words("shape shapes thing things object objects figure figures item items")
+_ADJECTIVES = _words("small large big little bright dark light solid simple plain coloured colored very")
+_DESCRIBED = _ANY | _ADJECTIVES | _COLOURS.keys() | _SHAPES.keys()
+"""What an unknown word in front tells more about, where it would else be a thing itself."""
+_COPULAS = _words("is are looks look appears appear seems")
+_PLACES = _words("image picture photo drawing scene background side half part total row group")
+_VERBS = _words("show shows contain contains have has see do does be can")
+_SMALL_WORDS = _words("and or with in on at to by but there here they which that this these those as both")
+YES, NO = _words("yes yeah correct true"), _words("no nope incorrect false wrong")
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ class _Reader:
                 self.begun, self.next.known = self.begun or word[0] == "a", word[0] != "a"
             elif word in _COLOURS:
                 self.next.colour, self.begun = _COLOURS[word], True
-                if after in _COPULAS | _SMALL_WORDS or after in ".;!?\n,:" or after[0] == "<":
+                if after in _COPULAS | _SMALL_WORDS | _VERBS or after in ".;!?\n,:" or after[0] == "<":
                     self.mention()
             elif word in _SHAPES:
                 self.next.shape, self.next.plural = _SHAPES[word]
@@ -128,9 +134,13 @@ class _Reader:
                 self.pronoun()
             elif word in _PLACES:
                 self.next, self.begun = _Mention(), False
+            elif word in _VERBS:
+                denied = self.next.denied
+                self.drop()
+                self.next.denied = denied
             elif word in _SMALL_WORDS or word in ",:":
                 self.drop()
-            elif self.begun and word != "of" and word not in _ADJECTIVES:
+            elif self.begun and word != "of" and word not in _ADJECTIVES and after not in _DESCRIBED:
                 self.next.shape = word
                 self.mention()
         self.drop()
@@ -152,8 +162,8 @@ class _Reader:
     def pronoun(self) -> None:
         """It: what was last spoken of, or, as the second part of a relation, what was before its first."""
         here, earlier = self.sentences[-1], self.mentions()
-        if here and isinstance(here[-1], str):
-            earlier = [m for m in earlier if m is not earlier[-1]]
+        if len(here) > 1 and isinstance(here[-1], str):
+            earlier = [m for m in earlier if m is not here[-2]]
         if earlier:
             here.append(earlier[-1])
 
@@ -167,7 +177,7 @@ class _Reader:
     def mention(self) -> None:
         found, subject = self.next, self.subject
         self.next, self.begun = _Mention(), False
-        if subject is not None and not (found.colour and found.shape):
+        if subject is not None and (found.shape is None or (found.colour is None and subject.shape is None)):
             said = replace(
                 subject, colour=found.colour or subject.colour, shape=found.shape or subject.shape, denied=found.denied
             )
@@ -188,7 +198,7 @@ class _Reader:
 
 def statements(text: str) -> Statements:
     """What a text says. Leniently: articles may be missing, things come in any order, a relation from either side."""
-    clean = text.lower().replace("n't", " not")
+    clean = text.lower().replace("\u2019", "'").replace("n't", " not").replace("'s", " is")
     for pattern, name in _RELATIONS:
         clean = re.sub(pattern, name, clean)
     words = _TOKEN.findall(clean)
@@ -219,20 +229,19 @@ def _claims(sentences: list[list[_Mention | str]]) -> list[Claim]:
             claim = mention.claim()
             key = (mention.colour, mention.shape, mention.denied)
             if key in here and not mention.denied:
-                most = None if here[key].most is None or claim.most is None else here[key].most + claim.most
-                claim = replace(claim, least=here[key].least + claim.least, most=most)
+                exact = here[key].most is not None and claim.most is not None
+                least = here[key].least + claim.least
+                claim = replace(claim, least=least, most=least if exact else None)
             here[key] = claim
         for key, claim in here.items():
-            if key not in found or (claim.least, claim.most is not None) > (
-                found[key].least,
-                found[key].most is not None,
-            ):
+            other = found.get(key)
+            if other is None or (claim.least, claim.most is not None) > (other.least, other.most is not None):
                 found[key] = claim
     return list(found.values())
 
 
 def _relations(sentence: list[_Mention | str]) -> Iterator[tuple[Claim, str, Claim]]:
-    """"A left of B", and "left of B is A"."""
+    """Each relation between its two ends, whether it is said as "A left of B" or as "left of B is A"."""
     for place, relation in enumerate(sentence):
         if isinstance(relation, _Mention):
             continue
@@ -241,4 +250,8 @@ def _relations(sentence: list[_Mention | str]) -> Iterator[tuple[Claim, str, Cla
         if not before:
             before, behind = behind[1:2], behind[:1]
         if before and behind and before[-1] is not behind[0]:
-            yield replace(before[-1].claim(), least=1, most=None), relation, replace(behind[0].claim(), least=1, most=None)
+            yield (
+                replace(before[-1].claim(), least=1, most=None),
+                relation,
+                replace(behind[0].claim(), least=1, most=None),
+            )
