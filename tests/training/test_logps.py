@@ -1,7 +1,18 @@
+import copy
+
 import pyarrow as pa
 import pytest
 import torch
 from helpers import NOT_A_PICTURE, answer_pair, answer_table, candidate, clip, clip_frames, picture
+from transformers import (
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    LlavaOnevisionImageProcessor,
+    LlavaOnevisionProcessor,
+    LlavaOnevisionVideoProcessor,
+    Qwen2Config,
+    SiglipVisionConfig,
+)
 
 from urm_ray.config_training import VlmDpoConfig
 from urm_ray.media import decode_image, encode_image
@@ -93,6 +104,45 @@ def test_logits_are_made_for_answers_alone(model, plain):
     hook.remove()
     ids = [plain[1].tokenizer(row[side]["text"]).input_ids for row in rows for side in ("chosen", "rejected")]
     assert sum(seen) == sum(len(i) + 1 for i in ids)
+
+
+PINPOINTS = [[16, 16], [16, 32], [32, 16], [32, 32]]
+
+
+@pytest.fixture(scope="module")
+def llava(plain):
+    """A random LLaVA-OneVision: pictures in a varying number of crops, described by their sizes."""
+    base = plain[1]
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = LlavaOnevisionConfig(
+        vision_config=SiglipVisionConfig(**sizes, image_size=16, patch_size=4),
+        text_config=Qwen2Config(**sizes, num_key_value_heads=2, vocab_size=len(base.tokenizer)),
+        image_token_index=base.image_token_id,
+        video_token_index=base.video_token_id,
+        image_grid_pinpoints=PINPOINTS,
+    )
+    side = {"height": 16, "width": 16}
+    processor = LlavaOnevisionProcessor(
+        image_processor=LlavaOnevisionImageProcessor(size=side, image_grid_pinpoints=PINPOINTS),
+        tokenizer=base.tokenizer,
+        video_processor=LlavaOnevisionVideoProcessor(size=side),
+        num_image_tokens=16,
+        vision_feature_select_strategy="full",
+        chat_template=base.chat_template,
+        image_token="<|image_pad|>",
+        video_token="<|video_pad|>",
+    )
+    return LlavaOnevisionForConditionalGeneration(config).eval(), processor
+
+
+@pytest.mark.parametrize("rows", [ROWS, ROWS[2:3]], ids=["all", "no picture"])
+def test_another_family_is_read_as_well(llava, rows):
+    shared = copy.deepcopy(llava[0])
+    encode_once(shared)
+    chosen, rejected = together(shared, llava[1], rows)
+    assert chosen == pytest.approx([alone(llava, row, "chosen", "frames") for row in rows], abs=1e-3)
+    assert rejected == pytest.approx([alone(llava, row, "rejected", "frames") for row in rows], abs=1e-3)
 
 
 def reference(vlm_path, **settings) -> ReferenceLogps:

@@ -17,6 +17,8 @@ from urm_ray.media import MediaError, decode_image
 
 Frames = Callable[[dict[str, Any]], list[Image.Image]]
 """From a clip's `schema.MEDIA` value to the frames to be shown, evenly spaced over the whole clip."""
+Clip = tuple[list[Image.Image], float]
+"""The frames that are shown, and how many of them there are in a second."""
 
 SIDES = ("chosen", "rejected")
 _TOKENS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
@@ -115,14 +117,15 @@ class AnswerPairs:
     def join(self, pairs: Sequence[Pair]) -> dict[str, torch.Tensor]:
         """A batch of 2B sequences from B pairs, with `completion_mask` on the answers and their ends alone."""
         both = [(pair.question, pair.answers[half]) for half in (0, 1) for pair in pairs]
-        fill = {"input_ids": self.tokenizer.pad_token_id}
         columns = {"completion_mask": [[0] * len(asked["input_ids"]) + [1] * len(answer) for asked, answer in both]}
         for name in pairs[0].question:
-            tail = {"input_ids": lambda ids: ids, "attention_mask": lambda ids: [1] * len(ids)}
-            end = tail.get(name, lambda ids: [0] * len(ids))
-            columns[name] = [asked[name] + end(answer) for asked, answer in both]
+            columns[name] = [asked[name] + _continued(name, answer) for asked, answer in both]
         batch = {
-            name: pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=fill.get(name, 0))
+            name: pad_sequence(
+                [torch.tensor(row) for row in rows],
+                batch_first=True,
+                padding_value=self.tokenizer.pad_token_id if name == "input_ids" else 0,
+            )
             for name, rows in columns.items()
         }
         return batch | self._media(pairs)
@@ -146,9 +149,7 @@ class AnswerPairs:
             raise ValueError(f"{type(self.processor).__name__} says nothing of a picture but its pixels")
         return blank
 
-    def _process(
-        self, chat: list[dict[str, Any]], images: list[Image.Image], clips: list[tuple[list[Image.Image], float]]
-    ) -> dict[str, Any]:
+    def _process(self, chat: list[dict[str, Any]], images: list[Image.Image], clips: list[Clip]) -> dict[str, Any]:
         text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         given: dict[str, Any] = {"images": [images]} if images else {}
         if clips:
@@ -162,13 +163,11 @@ class AnswerPairs:
             }
         return dict(self.processor(text=[text], add_special_tokens=False, return_tensors="pt", **given))
 
-    def _shown(
-        self, context: list[dict[str, Any]]
-    ) -> tuple[list[str], list[Image.Image], list[tuple[list[Image.Image], float]]]:
-        """Slots in order, pictures, and clips with the rate of their shown frames per second."""
+    def _shown(self, context: list[dict[str, Any]]) -> tuple[list[str], list[Image.Image], list[Clip]]:
+        """Slots (image or video) in order, and what fills them."""
         slots: list[str] = []
         images: list[Image.Image] = []
-        clips: list[tuple[list[Image.Image], float]] = []
+        clips: list[Clip] = []
         for media in context:
             if media["kind"] != "video":
                 images.append(decode_image(media))
@@ -210,6 +209,11 @@ class AnswerPairs:
         if row[name] is None or not math.isfinite(row[name]):
             raise ValueError(f"pair {row['pair_id']}: {name} is {row[name]}")
         return row[name]
+
+
+def _continued(name: str, answer: list[int]) -> list[int]:
+    """What a per-token column of a question goes on with in an answer, which is text and attended to."""
+    return {"input_ids": answer, "attention_mask": [1] * len(answer)}.get(name, [0] * len(answer))
 
 
 def _is_pixels(name: str) -> bool:
