@@ -106,6 +106,15 @@ def test_logits_are_made_for_answers_alone(model, plain):
     assert sum(seen) == sum(len(i) + 1 for i in ids)
 
 
+@torch.no_grad()
+def test_a_half_precision_model_still_sums_in_float32(vlm_path, plain):
+    shared = load_vlm(vlm_path, "bfloat16", "cpu")[0]
+    encode_once(shared)
+    chosen, _ = together(shared, plain[1], ROWS[1:2])
+    half = load_vlm(vlm_path, "bfloat16", "cpu")[0], plain[1]
+    assert chosen == pytest.approx([alone(half, ROWS[1], "chosen", "frames")], rel=2e-4)
+
+
 PINPOINTS = [[16, 16], [16, 32], [32, 16], [32, 32]]
 
 
