@@ -24,15 +24,13 @@ def dpo_loop(settings: dict[str, Any]) -> None:
     config = DpoConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
 
-    def load() -> Any:
-        return load_pipeline(settings["policy"], "float32", "cpu", only=("unet", "scheduler"))
-
     def fresh() -> Any:
-        return trainable(load().unet, config)
+        return trainable(load_pipeline(settings["policy"], "float32", "cpu", only=("unet",)).unet, config)
 
+    scheduler = load_pipeline(settings["policy"], device="cpu", only=("scheduler",)).scheduler
     device = "auto" if config.use_gpu else "cpu"
     reference = load_denoiser(settings["policy"], config, device) if config.reference == "copy" else None
-    noising, model = Noising(load().scheduler, config, settings["seed"]), fresh()
+    model = fresh()
     # After the models: under ZeRO-3 these arguments make transformers shard whatever it loads, frozen models too.
     arguments = trainer_arguments(config, scratch, settings["seed"], use_cpu=not config.use_gpu)
     arguments |= {"gradient_checkpointing": False}  # the trainer does not know how to ask a U-Net for it
@@ -52,7 +50,7 @@ def dpo_loop(settings: dict[str, Any]) -> None:
         args=arguments,
         callbacks=[RayTrainCallback("dpo")],
         batches=batches,
-        noising=noising,
+        noising=Noising(scheduler, config, settings["seed"]),
         reference=reference,
         config=config,
     )

@@ -36,7 +36,7 @@ def denoiser_dtype(config: DpoConfig) -> str:
 
 def load_denoiser(path: str, config: DpoConfig, device: str) -> Any:
     """The U-Net of a policy as its own reference: frozen, in the type of the training."""
-    pipeline = load_pipeline(path, denoiser_dtype(config), device, only=("unet", "scheduler"))
+    pipeline = load_pipeline(path, denoiser_dtype(config), device, only=("unet",))
     return pipeline.unet.requires_grad_(False).eval()
 
 
