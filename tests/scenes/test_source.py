@@ -11,7 +11,9 @@ WANTED = {"train_pairs": 11, "train_points": 10, "heldout_pairs": 3, "train_prom
 BOTH = "image_generation, video_generation"
 
 
-@pytest.mark.parametrize(("path", "source"), [(None, Scenes), ("image_generation", Scenes), ("video_generation", ClipScenes)])
+@pytest.mark.parametrize(
+    ("path", "source"), [(None, Scenes), ("image_generation", Scenes), ("video_generation", ClipScenes)]
+)
 @pytest.mark.parametrize("part", ["train_pairs", "train_prompts"])
 def test_one_task_is_its_source(path, source, part):
     world, own = World(path, 3, WANTED), source(None, 3, WANTED)
@@ -40,7 +42,8 @@ def test_a_task_that_has_more_prompts_goes_on_alone():
     world = World(BOTH, 0, {"train_prompts": 100_000})
     tasks = Counter(row["task"] for row in world.read("train_prompts", 0, world.size("train_prompts")))
     assert tasks == {
-        source.task: source(None, 0, {"train_prompts": 100_000}).size("train_prompts") for source in (Scenes, ClipScenes)
+        source.task: source(None, 0, {"train_prompts": 100_000}).size("train_prompts")
+        for source in (Scenes, ClipScenes)
     }
     first, last = (list(world.read("train_prompts", at, at + 1)) for at in (0, world.size("train_prompts") - 1))
     assert [first[0]["task"], last[0]["task"]] == ["image_generation", max(tasks, key=lambda task: tasks[task])]
