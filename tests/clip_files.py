@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -56,3 +59,14 @@ def video_file(
                 container.mux(audio.encode(piece))
             container.mux(audio.encode(None))
     return buffer.getvalue()
+
+
+def children() -> list[int]:
+    """The decoding processes of this one."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and b"urm_ray.clip_decoder" in (entry / "cmdline").read_bytes():
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                found += [int(entry.name)] if parent == os.getpid() else []
+    return found

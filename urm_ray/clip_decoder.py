@@ -2,9 +2,9 @@
 
     python -m urm_ray.clip_decoder          the child: one request after another on its standard input, a socket
 
-A message is a line of JSON and as many raw bytes as its `bytes` says. A request carries the encoded clip with a
-sampling and limits, a reply the chosen frames as RGB or a reason. Only the standard library, numpy and decord are
-loaded, so that a child is up in a moment.
+A message is a header in JSON, with its length before it, and as many raw bytes as the header says. A request carries
+the encoded clip with a sampling and limits, a reply the chosen frames as RGB or a reason. Only the standard library,
+numpy and decord are loaded, so that a child is up in a moment.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
 import resource
 import signal
@@ -26,7 +27,6 @@ import numpy as np
 MEMORY = 4 << 30
 """Bytes of address space; a clip that asks for more ends the child and not the machine."""
 _SAME_TIME = 1e-3  # seconds; time stamps are 32-bit floats
-_CHUNK = 1 << 20
 
 
 class RefusedError(Exception):
@@ -34,36 +34,31 @@ class RefusedError(Exception):
 
 
 def send(connection: socket.socket, header: dict[str, Any], parts: Sequence[bytes] = ()) -> None:
-    header = header | {"bytes": sum(map(len, parts))}
-    connection.sendall(json.dumps(header).encode() + b"\n")
+    head = json.dumps(header | {"bytes": sum(map(len, parts))}).encode()
+    connection.sendall(len(head).to_bytes(4, "little") + head)
     for part in parts:
         connection.sendall(part)
 
 
-def receive(connection: socket.socket, deadline: float = float("inf")) -> tuple[dict[str, Any], bytearray]:
+def receive(connection: socket.socket, deadline: float = math.inf) -> tuple[dict[str, Any], bytearray]:
     """A message; EOFError if the other side is gone, TimeoutError once `time.monotonic()` has passed the deadline."""
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        line += _some(connection, 1, deadline)
-    header = json.loads(line)
-    data = bytearray(header["bytes"])
-    view, filled = memoryview(data), 0
-    while filled < len(data):
-        chunk = _some(connection, min(_CHUNK, len(data) - filled), deadline)
-        view[filled : filled + len(chunk)] = chunk
-        filled += len(chunk)
-    return header, data
+    length = int.from_bytes(_exactly(connection, 4, deadline), "little")
+    header = json.loads(_exactly(connection, length, deadline))
+    return header, _exactly(connection, header["bytes"], deadline)
 
 
-def _some(connection: socket.socket, most: int, deadline: float) -> bytes:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    connection.settimeout(None if left == float("inf") else left)
-    chunk = connection.recv(most)
-    if not chunk:
-        raise EOFError
-    return chunk
+def _exactly(connection: socket.socket, count: int, deadline: float) -> bytearray:
+    data, filled = bytearray(count), 0
+    while filled < count:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(None if left == math.inf else left)
+        got = connection.recv_into(memoryview(data)[filled:])
+        if not got:
+            raise EOFError
+        filled += got
+    return data
 
 
 def chosen_frames(starts: np.ndarray, count: int | None, rate: float | None, maximum: int) -> list[int]:

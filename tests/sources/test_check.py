@@ -8,7 +8,7 @@ from urm_ray.sources.check import check_preference, check_prompt
 
 CANDIDATE = pair_preference()["candidates"][0]
 CLIP = encode_clip([picture(1), picture(2)], 8)
-CUT_CLIP = clip_record(CLIP["data"][:-40], 8, 8, 2, 8.0)
+CUT_CLIP = clip_record(CLIP["data"][:900], 8, 8, 2, 8.0)
 
 
 @pytest.mark.parametrize("label", ["first", "second", "tie"])

@@ -78,9 +78,12 @@ def _track(sightings: list[tuple[int, Found]], frames: int) -> Track:
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    """The median slope between any two points (Theil and Sen): a few points out of place do not change it."""
-    one, two = np.triu_indices(len(x), 1)
-    return float(np.median((y[two] - y[one]) / (x[two] - x[one]))) if len(one) else 0.0
+    """The repeated median slope (Siegel): it holds as long as more than half of the points are on the line."""
+    if len(x) < 2:
+        return 0.0
+    rise, run = y[:, None] - y, x[:, None] - x
+    others = ~np.eye(len(x), dtype=bool)
+    return float(np.median([np.median(rise[i, others[i]] / run[i, others[i]]) for i in range(len(x))]))
 
 
 def _motion(right: float, down: float) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Container
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from PIL import Image
@@ -126,13 +127,18 @@ def _wrong(number: int, noun: str) -> str:
     return f"a {noun} is wrong" if number == 1 else f"{number} {noun}s are wrong"
 
 
+@cache
+def _ordered_captions(split_held_out: bool, seed: int) -> list[str]:
+    return captions(split_held_out, key=lambda caption: digest(seed, caption))
+
+
 class ClipScenes(Scenes):
     """The clips of the embedded world as a source of preferences and prompts; labels as in `Scenes`."""
 
     task = "video_generation"
 
     def _captions(self, part: Part) -> list[str]:
-        return captions(part.startswith("heldout"), key=lambda caption: digest(self.seed, caption))
+        return _ordered_captions(part.startswith("heldout"), self.seed)
 
     def _preference(self, part: Part, number: int) -> dict[str, Any]:
         rng = random.Random(seed_of("clip preference", self.seed, part, number))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 
 import numpy as np
@@ -17,6 +16,8 @@ FPS = 8.0
 CLIP_FAULTS = (*QUALITY_FAULTS, "flicker", "jump")
 TRAVEL = {1: (9.0, 14.0), 2: (7.0, 10.0)}
 """Least and most pixels that a moving thing covers from the first frame to the last, by the number of things."""
+RADIUS = {1: (6.0, 7.5), 2: (5.1, 5.7)}
+_DRAWS = 256
 _EDGE = 1.0  # pixels between a thing and the frame's edge
 _GAP = 2.0  # pixels between the bounding squares of two things, in every frame
 _LEAP = 6.0  # pixels by which a thing that leaps is out of its place, at least
@@ -42,21 +43,23 @@ def film(
 
 
 def trace(scene: MovingScene, rng: random.Random, frames: int = FRAMES) -> list[list[Place]]:
-    """Where each thing is in each frame: inside, apart from the others, and steadily on its way."""
-    while True:
-        paths = [_path(mover.motion, len(scene.movers), frames, rng) for mover in scene.movers]
-        places = [list(now) for now in zip(*paths, strict=True)]
-        if all(_apart(a, b) for now in places for a, b in itertools.combinations(now, 2)):
-            return places
-
-
-def _path(motion: str, things: int, frames: int, rng: random.Random) -> list[Place]:
-    radius = rng.uniform(6.0, 7.5) if things == 1 else rng.uniform(5.1, 5.7)
-    step, travel = STEPS[motion], rng.uniform(*TRAVEL[things])
-    low, high = radius + _EDGE, SIZE - radius - _EDGE
-    start = [rng.uniform(low - min(0, s * travel), high - max(0, s * travel)) for s in step]
-    way = [i / max(1, frames - 1) * travel for i in range(frames)]
-    return [(start[0] + step[0] * w, start[1] + step[1] * w, radius) for w in way]
+    """Where each thing is in each frame: inside, apart from the other, and steadily on its way."""
+    dice = np.random.default_rng(rng.getrandbits(64))
+    things = len(scene.movers)
+    steps = np.array([STEPS[mover.motion] for mover in scene.movers])
+    time = np.linspace(0, 1, frames)[:, None, None]
+    while True:  # two things that move across each other find room once in a thousand draws
+        radius = dice.uniform(*RADIUS[things], (_DRAWS, things, 1))
+        way = steps * dice.uniform(*TRAVEL[things], (_DRAWS, things, 1))
+        start = dice.uniform(radius + _EDGE - np.minimum(0, way), SIZE - radius - _EDGE - np.maximum(0, way))
+        centres = start[:, None] + way[:, None] * time  # (draws, frames, things, 2)
+        far = np.abs(centres[:, :, 0] - centres[:, :, -1]).max(-1).min(1)
+        free = far >= radius.sum((1, 2)) + _GAP if things == 2 else np.ones(_DRAWS, bool)
+        if free.any():
+            i = int(free.argmax())
+            return [
+                [(*xy, r) for xy, r in zip(now.tolist(), radius[i, :, 0].tolist(), strict=True)] for now in centres[i]
+            ]
 
 
 def _apart(one: Place, two: Place) -> bool:
