@@ -26,3 +26,27 @@ ROOT = Path(__file__).resolve().parents[1]
 def vlm_path() -> str:
     """The tiny VLM that the package ships."""
     return str(ROOT / "urm_ray/scenes/checkpoints/vlm")
+
+
+@pytest.fixture(scope="session")
+def image_policy() -> str:
+    """The tiny text-to-image pipeline that the package ships."""
+    return str(ROOT / "urm_ray/scenes/checkpoints/text_to_image")
+
+
+@pytest.fixture(scope="session")
+def video_policy(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A text-to-video pipeline with random weights."""
+    from policies import save_toy_video
+
+    folder = str(tmp_path_factory.mktemp("video") / "policy")
+    save_toy_video(folder)
+    return folder
+
+
+@pytest.fixture
+def plain_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips are kept without a codec, so that their pixels are known exactly."""
+    from policies import use_plain_clips
+
+    use_plain_clips(monkeypatch)

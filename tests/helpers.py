@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from PIL import Image
 
+from urm_ray import schema
 from urm_ray.config import Task
 from urm_ray.judge.engine import Question, Reading
-from urm_ray.media import encode_image, image_record
+from urm_ray.media import decode_image, encode_image, image_record
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK: Task = "image_generation"
@@ -93,6 +95,60 @@ def point_preference(number: int = 0, score: float = 3.0, **changes: Any) -> dic
             "score": score,
             "scale": SCALE,
             "candidates": [{"media": encode_image(picture(10)), "text": None}],
+        }
+        | changes
+    )
+
+
+def clip(shades: Sequence[int], fps: float = 2.0) -> dict[str, Any]:
+    """A `schema.MEDIA` value of a clip, whose frames are `picture`s next to each other in one PNG."""
+    strip = Image.new("RGB", (8 * len(shades), 8))
+    for n, shade in enumerate(shades):
+        strip.paste(picture(shade), (8 * n, 0))
+    return encode_image(strip) | {"kind": "video", "width": 8, "frames": len(shades), "fps": fps}
+
+
+def clip_frames(media: dict[str, Any]) -> list[Image.Image]:
+    """The frames of a `clip`."""
+    strip = decode_image(media | {"kind": "image"})
+    return [strip.crop((x, 0, x + 8, 8)) for x in range(0, strip.width, 8)]
+
+
+def answer_pair(number: int = 0, **changes: Any) -> dict[str, Any]:
+    """The columns of a preference pair of answers about one picture, whose shade is the number."""
+    return {
+        "pair_id": f"pair{number}",
+        "prompt": "what is left of the circle?",
+        "context": [encode_image(picture(number))],
+        "chosen": candidate(0, media=None, text="a red square"),
+        "rejected": candidate(1, media=None, text="a green triangle and a cat"),
+    } | changes
+
+
+def answer_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """Rows of `answer_pair` as a table."""
+    columns = [schema.SIFTED_SET.field(name) for name in ("pair_id", "prompt", "context", "chosen", "rejected")]
+    return schema.table_of(list(rows), pa.schema(columns))
+
+
+def answer_set(texts: Sequence[str | None], **changes: Any) -> dict[str, Any]:
+    """A `schema.CANDIDATE_SET` row of a question about a picture in shade 50; a text that is None was never written."""
+    answers = [
+        candidate(i, media=None, text=text, error="the answer is empty" if text is None else None)
+        for i, text in enumerate(texts)
+    ]
+    about = {"task": "image_understanding", "context": [encode_image(picture(50))], "candidates": answers}
+    return candidate_set(0) | about | changes
+
+
+def as_answers(preference: dict[str, Any], *texts: str, **changes: Any) -> dict[str, Any]:
+    """A `schema.PREFERENCE` row turned into one about answers to a question about a picture in shade 50."""
+    return (
+        preference
+        | {
+            "task": "image_understanding",
+            "context": [encode_image(picture(50))],
+            "candidates": [{"media": None, "text": text} for text in texts],
         }
         | changes
     )

@@ -2,8 +2,9 @@ import pytest
 from helpers import TASK, of_policy, run_python
 from pydantic import ValidationError
 
-from urm_ray.config import Config, DpoConfig, LoraConfig, RewardConfig
+from urm_ray.config import Config
 from urm_ray.config_file import ConfigError, build
+from urm_ray.config_training import DpoConfig, LoraConfig, RewardConfig, VlmDpoConfig
 
 
 def refused(values: dict) -> str:
@@ -57,6 +58,7 @@ def test_a_digest_changes_with_what_changes_a_result_and_with_nothing_else():
     for change in (
         of_policy(sampler={"steps": 21}),
         of_policy(path="other"),
+        of_policy(sampler={"answers": {"temperature": 0.9}}),
         {"judge": {"min_mass": 0.2}},
         {"prepare": {"train_pairs": 1}},
         of_policy(generate={"unit_rows": 3}),
@@ -75,6 +77,14 @@ def test_the_place_of_a_training_does_not_change_its_digest(section):
     assert digest({"steps": 7}) != digest({})
 
 
+def test_the_pool_that_encodes_pairs_does_not_change_a_digest_and_what_it_stores_does():
+    def digest(change):
+        return build(of_policy(dpo=change)).policy(TASK).digest_of("dpo")
+
+    assert digest({"encode_pool": {"actors": 9, "num_gpus": 1}}) == digest({})
+    assert digest({"reference": "stored"}) != digest({})
+
+
 def test_training_sections_share_their_settings():
     assert set(RewardConfig.model_fields) & set(DpoConfig.model_fields) >= {
         "steps",
@@ -83,6 +93,28 @@ def test_training_sections_share_their_settings():
         "workers",
         "zero_stage",
     }
+
+
+@pytest.mark.parametrize(
+    ("values", "about"),
+    [
+        ({"loss_type": []}, "at least 1"),
+        ({"loss_type": ["dpo"]}, "loss_type.0"),
+        ({"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0]}, "one weight for each loss_type"),
+        ({"loss_type": ["exo_pair"]}, "needs label_smoothing"),
+        ({"label_smoothing": 0.5}, "label_smoothing"),
+        ({"clips": "both"}, "clips"),
+        ({"max_length": 0}, "max_length"),
+    ],
+)
+def test_a_vlm_dpo_that_cannot_work_is_refused(values, about):
+    with pytest.raises(ValidationError, match=about):
+        VlmDpoConfig(**values)
+
+
+def test_several_losses_have_a_weight_each():
+    assert VlmDpoConfig(loss_type=["sigmoid", "sft"], loss_weights=[0.8, 1.0]).loss_weights == [0.8, 1.0]
+    assert VlmDpoConfig(loss_type=["exo_pair"], label_smoothing=1e-3).beta == 0.1
 
 
 def test_importing_the_configuration_needs_neither_torch_nor_ray():

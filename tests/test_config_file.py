@@ -5,8 +5,9 @@ import pytest
 import yaml
 from helpers import ROOT, TASK, of_policy
 
-from urm_ray.config import Config, LoraConfig
+from urm_ray.config import Config
 from urm_ray.config_file import ConfigError, build, load, override
+from urm_ray.config_training import LoraConfig
 
 OWN = f"policies.{TASK}"
 POOL = f"{OWN}.evaluate.judge_pool"

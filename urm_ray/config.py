@@ -5,17 +5,12 @@ Importable without torch or Ray.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from urm_ray.config_training import DpoConfig, PoolConfig, RewardConfig, Section, Task, VlmDpoConfig
 from urm_ray.schema import digest
-
-Task = Literal["image_generation", "image_understanding", "video_generation", "video_understanding"]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class RunConfig(Section):
@@ -25,18 +20,6 @@ class RunConfig(Section):
     """The one source of randomness; everything else is derived from it and from ids."""
     min_free_mib: int = Field(200, ge=0)
     """A stage does not start with less free space than this in a local run folder."""
-
-
-class PoolConfig(Section):
-    """A pool of Ray actors that each hold one model."""
-
-    actors: int = Field(1, ge=1)
-    max_actors: int | None = None
-    """Set it above `actors` to let the pool grow when work waits."""
-    num_cpus: float = 1
-    num_gpus: float = 0
-    accelerator_type: str | None = None
-    """The value of the node label `ray.io/accelerator-type`, such as H100; None takes any node."""
 
 
 class ModelConfig(Section):
@@ -66,58 +49,18 @@ class PrepareConfig(Section):
     cpus: float = 1
 
 
-class LoraConfig(Section):
-    rank: int = Field(16, ge=1)
-    alpha: float = 32
-    dropout: float = 0.0
-    targets: str | list[str] = "all-linear"
+class AnswerConfig(Section):
+    """How a VLM policy writes answers. Nothing else of the checkpoint's generation settings applies."""
 
-
-class TrainConfig(Section):
-    """What every training has in common: Ray Train workers, DeepSpeed ZeRO, optimizer and checkpoints."""
-
-    workers: int = Field(1, ge=1)
-    num_cpus: float = 1
-    """CPUs of one worker."""
-    use_gpu: bool = False
-    zero_stage: Literal[0, 1, 2, 3] = 2
-    bf16: bool = False
-    steps: int = Field(100, ge=1)
-    batch: int = Field(8, ge=1)
-    """Rows of one micro-batch of one worker."""
-    accumulate: int = Field(1, ge=1)
-    lr: float = Field(1e-5, gt=0)
-    schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
-    warmup_steps: int = Field(0, ge=0)
-    weight_decay: float = 0.0
-    adam_beta2: float = 0.999
-    max_grad_norm: float = 1.0
-    max_failures: int = 2
-    """How often a worker group that died is started again from its last checkpoint before the run gives up."""
-    checkpoint_steps: int = Field(100, ge=1)
-    """A multiple of `log_steps`, so that a resumed run logs the same figures as one that was never stopped."""
-    log_steps: int = Field(10, ge=1)
-    gradient_checkpointing: bool = False
-    lora: LoraConfig | None = None
-    """Trains adapters in place of all weights; they are merged when the model is saved."""
-
-    @model_validator(mode="after")
-    def _log_where_saved(self) -> TrainConfig:
-        if self.checkpoint_steps % self.log_steps:
-            raise ValueError("checkpoint_steps must be a multiple of log_steps")
-        return self
-
-
-class RewardConfig(TrainConfig):
-    """SFT of the base VLM into the judge (paper III-B)."""
-
-    train_vision: bool = True
-    task_weights: dict[Task, Annotated[float, Field(gt=0)]] = {}
-    """Share of each task in the mixture relative to the others'; 1 where a task is not named."""
+    temperature: float = Field(0.7, gt=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Draws from the likeliest tokens that together have at least this probability."""
+    top_k: int = Field(0, ge=0)
+    """Draws from this many of the likeliest tokens; 0 from all."""
+    max_new_tokens: int = Field(512, ge=1)
+    """An answer that has not ended by then is an error, not a candidate."""
     attention: str | None = None
     """eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose."""
-    shuffle_rows: int = Field(2048, ge=1)
-    """Size of the window in which rows are shuffled anew each epoch."""
 
 
 class SamplerConfig(Section):
@@ -129,9 +72,14 @@ class SamplerConfig(Section):
     height: int | None = None
     width: int | None = None
     """None takes the size that the pipeline was trained for."""
+    frames: int = Field(16, ge=1)
+    """Of a clip."""
+    fps: float = Field(8.0, gt=0)
+    """Frames a second at which a clip is written."""
     batch: int = Field(16, ge=1)
-    """Pictures made in one forward pass."""
+    """Pictures or clips made, or answers written, in one forward pass; all answers to a prompt are written together."""
     negative_prompt: str | None = None
+    answers: AnswerConfig = AnswerConfig()
 
 
 class JudgeConfig(Section):
@@ -169,27 +117,6 @@ class GenerateConfig(Section):
     judge_pool: PoolConfig = PoolConfig()
 
 
-class DpoConfig(TrainConfig):
-    """Diffusion-DPO (paper III-D; arXiv 2311.12908, eq. 14)."""
-
-    beta: float = Field(5000.0, gt=0)
-    """T * omega(lambda_t) is folded in. The loss uses beta / 2 and mean, not summed, squared errors, as published."""
-    reference: Literal["copy", "adapter_off"] = "copy"
-    """A frozen copy of the policy, or the policy with its LoRA adapter switched off."""
-    min_timestep: int = Field(0, ge=0)
-    max_timestep: int | None = None
-    train_text_encoder: Literal[False] = False
-    guard_patience: int = Field(0, ge=0)
-    """Stop when both errors exceed the reference's by `guard_ratio` for this many logs; 0 never stops."""
-    guard_ratio: float = Field(0.5, gt=0)
-
-    @model_validator(mode="after")
-    def _reference_needs_adapter(self) -> DpoConfig:
-        if self.reference == "adapter_off" and self.lora is None:
-            raise ValueError("reference: adapter_off needs a lora section")
-        return self
-
-
 class EvaluateConfig(Section):
     scorer: str = ""
     """`module:Class` of a scorer that is independent of the judge (`urm_ray.evaluation.scorer`)."""
@@ -209,6 +136,9 @@ class PolicyConfig(ModelConfig):
     sampler: SamplerConfig = SamplerConfig()
     generate: GenerateConfig = GenerateConfig()
     dpo: DpoConfig = DpoConfig()
+    """For the generation tasks."""
+    vlm_dpo: VlmDpoConfig = VlmDpoConfig()
+    """For the understanding tasks."""
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @model_validator(mode="after")
@@ -236,14 +166,14 @@ class Config(Section):
     """A whole run."""
 
     run: RunConfig = RunConfig()
-    tasks: Annotated[list[Task], Field(min_length=1)] = ["image_generation"]
+    tasks: list[Task] = Field(["image_generation"], min_length=1)
     """The tasks of this run. One judge is trained on all of them, and the policy of each is aligned."""
     judge_base: ModelConfig = ModelConfig()
     prepare: PrepareConfig = PrepareConfig()
     reward: RewardConfig = RewardConfig()
     judge: JudgeConfig = JudgeConfig()
     pairs: PairsConfig = PairsConfig()
-    policies: dict[Task, PolicyConfig] = {}
+    policies: dict[Task, PolicyConfig] = Field(default_factory=dict)
     """A policy for each task; those of tasks that the run leaves out are not used."""
     report: ReportConfig = ReportConfig()
 
@@ -264,6 +194,7 @@ class Config(Section):
 _PLACEMENT = {
     "sampler_pool",
     "judge_pool",
+    "encode_pool",
     "actors",
     "cpus",
     "num_cpus",
@@ -272,6 +203,11 @@ _PLACEMENT = {
     "max_failures",
     "device",
 }
+
+
+def understands(task: Task) -> bool:
+    """Whether the policy of a task answers questions, and does not make pictures or clips."""
+    return task.endswith("understanding")
 
 
 def _essential(section: Section) -> dict[str, Any]:

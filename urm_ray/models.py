@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,51 @@ def load_vlm(
     return model.to(where).eval(), load_processor(path), where
 
 
-def load_pipeline(path: str, dtype: str = "float32", device: str = "auto") -> Any:
-    """A text-to-image pipeline as diffusers saves it; safetensors only, no remote code, no progress bar."""
-    from diffusers import AutoPipelineForText2Image
+def trainable_vlm(path: str, dtype: str, attention: str | None, train_vision: bool) -> Any:
+    """A chat VLM in training mode on the CPU, from where a trainer takes it; its vision encoder frozen if so wished."""
+    model = load_vlm(path, dtype, "cpu", attention)[0].train()
+    if not train_vision:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad = "visual" not in name and "vision" not in name
+    return model
 
-    pipeline = AutoPipelineForText2Image.from_pretrained(
-        resolve(path), torch_dtype=torch_dtype(dtype), use_safetensors=True, local_files_only=Path(path).exists()
+
+def makes(pipeline_class: str) -> str | None:
+    """What a pipeline of diffusers turns text into, by the name of its class: image, video, or None for neither."""
+    from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING, AUTO_TEXT2VIDEO_PIPELINES_MAPPING
+
+    if pipeline_class in {known.__name__ for known in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}:
+        return "image"
+    # diffusers has no automatic class for the Stable Diffusion kind of text-to-video.
+    videos = {known.__name__ for known in AUTO_TEXT2VIDEO_PIPELINES_MAPPING.values()} | {"TextToVideoSDPipeline"}
+    return "video" if pipeline_class in videos else None
+
+
+def load_pipeline(
+    path: str,
+    dtype: str = "float32",
+    device: str = "auto",
+    wanted: str | None = None,
+    only: Collection[str] | None = None,
+) -> Any:
+    """A text-to-image or text-to-video pipeline as diffusers saves it; safetensors only, no remote code.
+
+    wanted: image or video, where only that will do. only: names of the parts to load, such as "unet"; the others are
+    None. StoreError, before any weights are read, where the checkpoint makes neither or not what is wanted.
+    """
+    from diffusers import DiffusionPipeline
+
+    where = resolve(path)
+    local = Path(where).exists()
+    index = DiffusionPipeline.load_config(where, local_files_only=local)
+    name = index["_class_name"]
+    made = makes(name) if isinstance(name, str) else None
+    if made is None or (wanted and made != wanted):
+        raise StoreError(f"{path} holds a {name} where a text-to-{wanted or 'image or -video'} pipeline is needed")
+    parts = [part for part, value in index.items() if isinstance(value, list) and value[0] is not None]
+    left_out = {part: None for part in parts if only is not None and part not in only}
+    pipeline = DiffusionPipeline.from_pretrained(
+        where, torch_dtype=torch_dtype(dtype), use_safetensors=True, local_files_only=local, **left_out
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(pick_device(device))

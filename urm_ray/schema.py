@@ -130,6 +130,55 @@ PREFERENCE_PAIR = pa.schema(
 # What the generate-and-judge stage writes: a judged set and the pair that was sifted from it, one row a prompt.
 SIFTED_SET = pa.schema([*JUDGED_SET, *[field for field in PREFERENCE_PAIR if field.name not in JUDGED_SET.names]])
 
+# What the reference of a VLM's DPO adds to a preference pair of answers.
+REFERENCE = pa.schema(
+    [
+        ("ref_chosen_logps", pa.float32()),  # summed over the answer's tokens; null where the pair is unfit
+        ("ref_rejected_logps", pa.float32()),
+        ("reference_digest", pa.string()),
+        ("length", pa.int32()),  # tokens of question and longer answer; null where they could not be counted
+        ("unfit", pa.string()),  # null where the pair can be trained on, else the reason
+    ]
+)
+
+# A preference pair of answers as a VLM's DPO reads it.
+ANSWER_PAIR = pa.schema(
+    [
+        *[SIFTED_SET.field(name) for name in ("pair_id", "prompt_id", "prompt", "context", "chosen", "rejected")],
+        *REFERENCE,
+    ]
+)
+
+TENSOR = pa.struct(
+    [
+        ("dtype", pa.string()),  # as torch names it: float32, bfloat16, ...
+        ("shape", pa.list_(pa.int32())),
+        ("data", pa.large_binary()),  # the elements in C order
+    ]
+)
+
+# A preference pair as the frozen encoders of a diffusion policy see it: all that Diffusion-DPO needs of it.
+ENCODED_PAIR = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("prompt_id", pa.string()),
+        (
+            "dropped",
+            pa.string(),
+        ),  # null where there are tensors, else why: sifting's reason, or media_error: ...
+        ("embedding", TENSOR),  # of the prompt, (L, D)
+        ("chosen_mean", TENSOR),  # of the latents' posterior, scaled: (C, h, w) of a picture, (C, F, h, w) of a clip
+        ("chosen_std", TENSOR),
+        ("rejected_mean", TENSOR),
+        ("rejected_std", TENSOR),
+        (
+            "chosen_reference",
+            pa.list_(pa.float32()),
+        ),  # the reference's error in each stored draw, else null
+        ("rejected_reference", pa.list_(pa.float32())),
+    ]
+)
+
 QUARANTINE = pa.schema(
     [("row_id", pa.string()), ("stage", pa.string()), ("reason", pa.string()), ("detail", pa.string())]
 )

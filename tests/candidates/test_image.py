@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urm_ray.candidates import image
+from urm_ray.candidates import diffusion
 from urm_ray.candidates.image import ImageSampler, seeds
 from urm_ray.config import SamplerConfig
 from urm_ray.media import decode_image
@@ -45,7 +45,7 @@ class FakePipeline:
 @pytest.fixture
 def made(monkeypatch):
     pipeline = FakePipeline()
-    monkeypatch.setattr(image, "load_pipeline", lambda *a: pipeline)
+    monkeypatch.setattr(diffusion, "load_pipeline", lambda *a: pipeline)
     return lambda **settings: (ImageSampler("path", SamplerConfig(**settings)), pipeline)
 
 

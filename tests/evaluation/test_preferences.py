@@ -1,5 +1,15 @@
 import pytest
-from helpers import NOT_A_PICTURE, FakeEngine, pair_preference, picture, point_preference, prefer_darker
+from helpers import (
+    NOT_A_PICTURE,
+    SCALE,
+    FakeEngine,
+    as_answers,
+    pair_preference,
+    picture,
+    point_preference,
+    prefer_darker,
+    shade_of,
+)
 
 from urm_ray.evaluation.preferences import agreement, ask_preferences
 from urm_ray.judge.engine import Reading
@@ -70,6 +80,21 @@ def test_a_point_is_scored_and_a_pair_is_not():
     found = ask_preferences(judge(prefer_darker), [point_preference(candidates=shown(2)), pair_preference()])
     assert (found[0]["judged"], found[0]["p_first"]) == (3.0, None)
     assert found[1]["judged"] is None
+
+
+def test_answers_are_asked_with_their_picture_in_both_orders():
+    scorer = judge(lambda q: Reading([0.7, 0.2, 0.1], 1.0))
+    ask_preferences(scorer, [as_answers(pair_preference(), "red", "blue")])
+    texts = [[p["text"] for p in q.messages[0]["content"] if p["type"] == "text"] for q in scorer.engine.asked]
+    assert [t[1:3] for t in texts] == [["Answer 1: red\n", "Answer 2: blue\n"], ["Answer 1: blue\n", "Answer 2: red\n"]]
+    assert [[shade_of(i) for i in q.images] for q in scorer.engine.asked] == [[50], [50]]
+
+
+def test_a_point_is_asked_and_told_on_its_own_scale():
+    scorer = judge(lambda q: Reading([float(a.endswith(" 3")) for a in q.answers], 1.0))
+    row = point_preference(0, 9.0, scale=SCALE | {"name": "1-10", "maximum": 10})
+    assert ask_preferences(scorer, [row])[0]["judged"] == 3.0
+    assert len(scorer.engine.asked[0].answers) == 10
 
 
 def test_a_picture_that_does_not_decode_costs_its_own_row():

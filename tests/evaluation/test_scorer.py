@@ -1,6 +1,7 @@
 import pytest
-from helpers import NOT_A_PICTURE, candidate, candidate_set, shade_of
+from helpers import NOT_A_PICTURE, answer_set, candidate, candidate_set, picture, shade_of
 
+from urm_ray.clips import clip_record, encode_clip
 from urm_ray.evaluation.scorer import figures_of, load_scorer
 from urm_ray.sources.registry import SourceError
 
@@ -20,11 +21,45 @@ def test_every_picture_is_rated_and_what_does_not_apply_is_left_out():
     ]
 
 
-@pytest.mark.parametrize("media", [None, NOT_A_PICTURE])
+class Frames:
+    def figures(self, prompt, shown):
+        return {"frames": float(len(shown)), "last": float(shade_of(shown[-1]))}
+
+
+def test_a_clip_is_rated_as_its_frames_in_order():
+    row = candidate_set(2, task="video_generation")
+    for i, length in enumerate((1, 5)):
+        row["candidates"][i]["media"] = encode_clip([picture(shade) for shade in range(length)], 8)
+    found = {(f["index"], f["name"]): f["value"] for f in figures_of(Frames(), row)}
+    assert found == {(0, "frames"): 1, (0, "last"): 0, (1, "frames"): 5, (1, "last"): 4}
+
+
+@pytest.mark.parametrize("media", [None, NOT_A_PICTURE, clip_record(b"?", 8, 8, 1, 8.0)])
 def test_a_candidate_without_a_picture_has_no_figures_and_not_zeros(media):
     row = candidate_set(3)
     row["candidates"][1] = candidate(1, media=media, error="pixels are not numbers")
     assert {f["index"] for f in figures_of(Shade(), row)} == {0, 2}
+
+
+class Length:
+    def figures(self, prompt, answer, context):
+        return {"length": float(len(answer)), "shade": float(sum(map(shade_of, context)))}
+
+
+def test_an_answer_is_rated_beside_the_pictures_it_is_about():
+    found = figures_of(Length(), answer_set(["red", None, "", "two"]))
+    assert [(f["index"], f["name"], f["value"]) for f in found] == [
+        (0, "length", 3.0),
+        (0, "shade", 50.0),
+        (2, "length", 0.0),
+        (2, "shade", 50.0),
+        (3, "length", 3.0),
+        (3, "shade", 50.0),
+    ]
+
+
+def test_answers_about_a_picture_that_does_not_decode_have_no_figures():
+    assert figures_of(Length(), answer_set(["red"], context=[NOT_A_PICTURE])) == []
 
 
 def test_a_scorer_is_named_by_module_and_class():

@@ -1,8 +1,11 @@
 import pytest
+from helpers import SCALE, pair_preference, point_preference
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from urm_ray.judge.protocol import PROTOCOLS, Form, Scale, protocol
+from urm_ray.judge.protocol import PROTOCOLS, Form, protocol
+from urm_ray.judge.scale import SCALES, Scale
+from urm_ray.schema import KINDS, TASKS
 
 TEN = Scale("1-10", 1, 10)
 FORMS = [(name, task, kind, form) for name, p in PROTOCOLS.items() for (task, kind), form in p.forms.items()]
@@ -25,12 +28,137 @@ def test_every_answer_means_what_its_form_says(name, task, kind, form):
 
 
 @pytest.mark.parametrize(("name", "task", "kind", "form"), FORMS)
-def test_every_form_has_a_slot_for_each_candidate_and_says_the_prompt(name, task, kind, form):
-    parts = form.parts("a red circle")
-    assert [p["type"] for p in parts].count("image") == (2 if kind == "pair" else 1)
-    assert "a red circle" in parts[-1]["text"]
-    assert "{prompt}" not in str(form.messages("a red circle"))
+def test_every_form_has_a_place_for_each_candidate_and_says_the_prompt_once(name, task, kind, form):
+    count = 2 if kind == "pair" else 1
+    texts = ["first answer", "second answer"][:count] if task.endswith("understanding") else []
+    parts = form.parts("a red circle", texts=texts)
+    slots = [p["type"] for p in parts if p["type"] != "text"]
+    assert slots == ([] if texts else [task.removesuffix("_generation")] * count)
+    words = "".join(p["text"] for p in parts if p["type"] == "text")
+    assert [words.count(text) for text in ["a red circle", *texts]] == [1] * (1 + len(texts))
+    assert "{" not in words
     assert protocol(name).form(task, kind) is form
+
+
+def test_every_task_has_a_form_of_each_kind():
+    assert {(task, kind) for _, task, kind, _ in FORMS} == {(task, kind) for task in TASKS for kind in KINDS}
+
+
+def test_the_words_a_trained_judge_of_pictures_knows():
+    assert PAIR.parts("P") == [
+        {"type": "text", "text": "Image 1:"},
+        {"type": "image"},
+        {"type": "text", "text": "Image 2:"},
+        {"type": "image"},
+        {"type": "text", "text": "Caption: P\nWhich image follows the caption better and has the better quality?"},
+    ]
+    assert list(PAIR.answers) == [
+        "Image 1 is better than Image 2.",
+        "Image 2 is better than Image 1.",
+        "Both images are equally good.",
+    ]
+    asking = "Caption: P\nHow well does the image follow the caption, and how good is its quality, from 1 to 5?"
+    assert POINT.parts("P") == [{"type": "image"}, {"type": "text", "text": asking}]
+    assert list(POINT.answers) == [f"Final Score: {n}" for n in (1, 2, 3, 4, 5)]
+
+
+def test_what_the_prompt_is_about_comes_first_then_the_question_then_the_answers():
+    form = protocol("unified").form("video_understanding", "pair")
+    parts = form.parts("Why?", ["video", "image"], ["Because.", "{prompt} is why"])
+    assert [p["type"] for p in parts] == ["video", "image", "text", "text", "text", "text"]
+    words = [p["text"] for p in parts if p["type"] == "text"]
+    assert words[:3] == ["Question: Why?\n", "Answer 1: Because.\n", "Answer 2: {prompt} is why\n"]
+
+
+def test_pictures_go_in_front_of_candidates_that_are_pictures_too():
+    parts = PAIR.parts("P", ["image"])
+    assert parts == [{"type": "image"}, *PAIR.parts("P")]
+
+
+@pytest.mark.parametrize(
+    ("task", "texts"), [("image_understanding", ["one"]), ("image_understanding", []), ("image_generation", ["1", "2"])]
+)
+def test_texts_that_are_too_few_or_out_of_place_are_refused(task, texts):
+    with pytest.raises(ValueError, match=r"shorter|no texts"):
+        protocol("unified").form(task, "pair").parts("P", texts=texts)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("dimension", [None, "temporal consistency"])
+def test_a_point_is_asked_on_any_scale_and_in_any_dimension(task, scale, dimension):
+    form = protocol("unified").form(task, "point", scale, dimension)
+    assert form.scale is SCALES[scale]
+    assert form.slot == protocol("unified").form(task, "pair").slot
+    assert form.scale.asked in form.asking
+    assert ("temporal consistency" in form.asking) is (dimension is not None)
+    assert tuple(form.answers.values()) == form.scale.values
+    assert [form.parse(answer) for answer in form.answers] == list(form.scale.values)
+    assert "{" not in (form.lead + form.asking).replace("{prompt}", "")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_without_a_scale_or_with_its_own_the_task_is_asked_in_its_own_way(task):
+    unified = protocol("unified")
+    own = unified.form(task, "point")
+    assert unified.form(task, "point", unified.scale(task).name, "overall") == own
+    assert unified.form(task, "point", None, "overall") is own
+
+
+def test_a_row_is_asked_on_its_own_scale_if_there_is_a_form_for_it():
+    unified = protocol("unified")
+    assert unified.form_of(point_preference()) == POINT
+    assert unified.form_of(point_preference(scale=SCALE | {"name": "0-100"})).scale is SCALES["0-100"]
+    assert unified.form_of(point_preference(scale=SCALE | {"name": "1-7"})) is POINT
+    assert unified.form_of(point_preference(dimension="style")).asking.count("style") == 1
+    assert unified.form_of(pair_preference(dimension="style")) is PAIR
+
+
+def test_a_scale_that_does_not_exist_is_named():
+    with pytest.raises(ValueError, match="no scale '1-7'; there are 1-5, 1-4, 1-10, 0-100, bad-normal-good"):
+        protocol("unified").form("image_generation", "point", "1-7")
+
+
+@pytest.mark.parametrize("ends", [(0, 95, 10), (5, 100, 10), (1, 1, 1), (3, 1, 1)])
+def test_a_scale_ends_on_its_steps(ends):
+    with pytest.raises(ValueError, match="different multiples of its step"):
+        Scale("bad", *ends)
+
+
+def test_a_scale_of_words_has_a_word_for_each_value():
+    with pytest.raises(ValueError, match="a word for each of its 3 values"):
+        Scale("bad", 1, 3, words=("Bad", "Good"))
+
+
+HUNDRED = protocol("unified").form("image_understanding", "point")
+WORDS = protocol("unified").form("video_generation", "point", "bad-normal-good", "fidelity")
+
+
+def test_a_scale_in_steps_takes_what_lies_between_them():
+    assert HUNDRED.scale.values == (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+    assert "from 0 to 100 in steps of 10" in HUNDRED.asking
+    assert HUNDRED.parse("Final Score: 85") == 85
+    assert HUNDRED.parse("Final Score: 100.5") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("Good.", 3),
+        ("good", 3),
+        (" Normal. The hand has six fingers.", 2),
+        ("Bad: it flickers, nothing is good.", 1),
+        ("Not good.", None),
+        ("Goodness.", None),
+        ("Good or bad.", None),
+        ("It is good.", None),
+        ("3", None),
+        ("", None),
+    ],
+)
+def test_a_grade_in_words_stands_first_and_what_is_no_grade_is_none(text, meaning):
+    # Defect 32: a grade that could not be read counted as good.
+    assert WORDS.parse(text) == meaning
 
 
 @pytest.mark.parametrize("form", PAIRS)

@@ -2,12 +2,21 @@ import math
 
 import pyarrow as pa
 import pytest
-from helpers import NOT_A_PICTURE, FakeEngine, candidate, candidate_set, picture, prefer_darker, shade_of
+from helpers import (
+    NOT_A_PICTURE,
+    FakeEngine,
+    answer_set,
+    candidate,
+    candidate_set,
+    picture,
+    prefer_darker,
+    shade_of,
+)
 
 from urm_ray import schema
 from urm_ray.judge.engine import Reading
 from urm_ray.judge.protocol import protocol
-from urm_ray.judge.scorer import Item, JudgeScorer, picture_of
+from urm_ray.judge.scorer import Item, JudgeScorer, picture_of, shown_of
 from urm_ray.judge.verdict import PairVerdict, PointVerdict
 from urm_ray.media import MediaError
 
@@ -152,3 +161,101 @@ def test_what_a_set_is_judged_fits_the_schema():
 def test_a_picture_or_its_error():
     assert shade_of(picture_of(candidate(9)["media"])) == 9
     assert isinstance(picture_of(NOT_A_PICTURE), MediaError)
+
+
+def words_of(question) -> str:
+    return "".join(part.get("text", "") for part in question.messages[0]["content"])
+
+
+def prefer_shorter(question) -> Reading:
+    """A judge of answers: of two the shorter text is better; a score is ten times its length."""
+    texts = [line.partition(": ")[2] for line in words_of(question).splitlines() if line.startswith("Answer")]
+    if len(texts) == 2:
+        winner = 2 if len(texts[0]) == len(texts[1]) else int(len(texts[1]) < len(texts[0]))
+        return Reading([0.8 if i == winner else 0.1 for i in range(3)], 1.0)
+    return Reading([float(value == len(texts[0])) for value in range(11)], 1.0)
+
+
+def judged_answers(texts, pairs, **changes):
+    engine = FakeEngine(prefer_shorter)
+    return JudgeScorer(engine, UNIFIED).judge_set(answer_set(texts, **changes), pairs), engine.asked
+
+
+def test_answers_are_shown_as_text_behind_the_picture_they_are_about():
+    judged, asked = judged_answers(["red", "it is red"], [(0, 1), (1, 0)])
+    assert [v["outcome"] for v in judged["pair_verdicts"]] == ["first", "second"]
+    assert [v["score"] for v in judged["point_verdicts"]] == [30.0, 90.0]
+    assert judged["scale"] == {"name": "0-100", "minimum": 0, "maximum": 100}
+    for question in asked:
+        assert [shade_of(image) for image in question.images] == [50]
+        assert question.messages[0]["content"][0] == {"type": "image"}
+        assert "Question: prompt 0\n" in words_of(question)
+    assert "Answer 1: it is red\nAnswer 2: red\n" in words_of(asked[1])
+
+
+def test_of_equal_answers_the_first_is_asked_about_and_the_verdict_holds_for_all():
+    judged, asked = judged_answers(["Red.", "it is blue", "red", "IT IS BLUE"], [(0, 1), (1, 0), (2, 3), (3, 2)])
+    assert len(asked) == 2 + 2
+    assert all("IT IS BLUE" not in words_of(question) for question in asked)
+    assert [(v["first"], v["second"], v["outcome"]) for v in judged["pair_verdicts"]] == [
+        (0, 1, "first"),
+        (1, 0, "second"),
+        (2, 3, "first"),
+        (3, 2, "second"),
+    ]
+    assert {v["index"]: v["score"] for v in judged["point_verdicts"]} == {0: 40.0, 1: 100.0, 2: 40.0, 3: 100.0}
+
+
+def test_two_equal_answers_are_a_tie_that_nobody_was_asked_about():
+    judged, asked = judged_answers(["red", "Red."], [(0, 1), (1, 0)])
+    assert len(asked) == 1
+    for verdict in judged["pair_verdicts"]:
+        assert (verdict["outcome"], verdict["reason"]) == ("tie", "equal candidates")
+        assert (verdict["p_first"], verdict["p_second"], verdict["p_tie"]) == (0, 0, 1)
+    assert len(judged["point_verdicts"]) == 2
+    row = answer_set(["red", "Red."]) | judged | {"judge_digest": "j"}
+    assert schema.table_of([row], schema.JUDGED_SET).num_rows == 1
+
+
+def test_an_answer_that_was_never_written_costs_only_the_questions_about_it():
+    judged, _ = judged_answers(["red", None, None], [(0, 1), (1, 2)])
+    assert [v["outcome"] for v in judged["pair_verdicts"]] == ["media_error"] * 2
+    assert [v["outcome"] for v in judged["point_verdicts"]] == ["score", "media_error", "media_error"]
+    assert judged["pair_verdicts"][0]["reason"] == "the answer is empty"
+
+
+def test_a_context_that_does_not_decode_costs_its_prompt():
+    judged, asked = judged_answers(["red", "blue"], [(0, 1)], context=[NOT_A_PICTURE])
+    assert {v["outcome"] for v in judged["pair_verdicts"] + judged["point_verdicts"]} == {"media_error"}
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        Item("image_understanding", "pair", "?", ("red", picture(1)), (picture(2),)),
+        Item("image_generation", "pair", "a cat", ("red", picture(1))),
+        Item("image_generation", "point", "a cat", ("red",)),
+    ],
+)
+def test_a_candidate_of_the_wrong_kind_is_an_error_of_its_own(item):
+    verdicts = JudgeScorer(FakeEngine(prefer_darker), UNIFIED).ask([item, pair(1, 2)])
+    assert [v.outcome for v in verdicts] == ["media_error", "first"]
+
+
+def test_a_form_of_its_own_is_asked_in_place_of_the_tasks():
+    form = UNIFIED.form("image_generation", "point", "1-10")
+    engine = FakeEngine(lambda q: Reading([0.0] * 8 + [0.5, 0.5], 1.0))
+    item = Item("image_generation", "point", "a cat", (picture(1),), form=form)
+    verdict = JudgeScorer(engine, UNIFIED).ask([item])[0]
+    assert isinstance(verdict, PointVerdict)
+    assert verdict.score == 9.5
+    assert engine.asked[0].answers == tuple(form.answers)
+
+
+def test_what_there_is_to_see_or_read_of_a_candidate():
+    assert shade_of(shown_of(candidate(9))) == 9
+    assert shown_of(candidate(0, media=None, text="red")) == "red"
+    assert shown_of({"media": None, "text": "red"}) == "red"
+    for nothing in (candidate(0, error="broken"), candidate(0, media=None), candidate(0, media=NOT_A_PICTURE)):
+        assert isinstance(shown_of(nothing), MediaError)

@@ -159,3 +159,22 @@ def test_one_and_two_actors_give_the_same_bytes(run: Path, tmp_path: Path) -> No
     assert names == sorted(p.name for p in theirs.glob("*.parquet"))
     for name in names:
         assert (ours / name).read_bytes() == (theirs / name).read_bytes()
+
+
+def test_one_judge_serves_several_tasks(tmp_path: Path) -> None:
+    """Pictures and answers in one run: stages of each task, a judge trained on both, a part of the report for each."""
+    tasks = [TASK, "image_understanding"]
+    done = job("pipeline", tmp_path / "run", "--set", f"tasks=[{', '.join(tasks)}]")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert list(report["tasks"]) == tasks
+    for task in tasks:
+        figures = report["tasks"][task]
+        assert figures["policy"]["gain"]["n"] == 6
+        assert figures["judge"]["pair_accuracy"]["n"] > 0
+        assert figures["training"]["dpo"]["steps"] == 6
+    history = json.loads((folder_of(tmp_path / "run", "dpo-image_understanding") / "history.json").read_text())
+    assert history[0]["loss"] == pytest.approx(0.6931, abs=1e-3)
+    rows = pq.read_table(folder_of(tmp_path / "run", "generate-image_understanding") / "sifted").to_pylist()
+    assert all(c["text"] or c["error"] for row in rows for c in row["candidates"])
+    assert all(row["context"][0]["data"].startswith(b"\x89PNG") for row in rows)

@@ -1,10 +1,12 @@
-from helpers import candidate, candidate_set, pair_verdict, point_verdict
+import pytest
+from helpers import SCALE, candidate, candidate_set, pair_verdict, point_verdict
 from hypothesis import given
 from hypothesis import strategies as st
 
 from urm_ray.config import PairsConfig
-from urm_ray.pairs.audit import audit
+from urm_ray.pairs.audit import audit, need_spread
 from urm_ray.pairs.sifting import DROP_REASONS, sift
+from urm_ray.store import StoreError
 
 ROW = st.fixed_dictionaries(
     {
@@ -59,3 +61,31 @@ def test_nothing_is_counted_as_nothing():
     counts = audit([], both_orders=True)
     assert counts["prompts"] == counts["kept"] == counts["verdicts"] == 0
     assert set(counts["dropped"].values()) == {0}
+
+
+def scored(*scores: float | None) -> dict:
+    """The columns of a prompt with these point scores; None for an answer without one."""
+    verdicts = [point_verdict(i, s, "score" if s is not None else "unparsed") for i, s in enumerate(scores)]
+    return {"point_verdicts": verdicts, "scale": SCALE}
+
+
+def test_a_judge_that_gives_everything_the_same_score_is_found_out():
+    with pytest.raises(StoreError, match=r"all candidates of a prompt the same score \(9 prompts; always 0.2\)"):
+        need_spread([scored(0.2, 0.2, None, 0.2)] * 9)
+
+
+def test_so_is_one_that_reads_the_prompt_and_does_not_look():
+    with pytest.raises(StoreError, match="another for each prompt, but never for its candidates"):
+        need_spread([scored(1 + n / 10, 1 + n / 10 + 1e-6) for n in range(12)])
+
+
+@given(st.integers(8, 12), st.integers(0, 7), st.floats(1.001, 5))
+def test_one_prompt_with_a_preference_is_enough(prompts, place, other):
+    rows = [scored(1.0, 1.0)] * prompts
+    rows[place] = scored(1.0, other)
+    need_spread(rows)
+
+
+def test_few_prompts_or_few_scores_prove_nothing():
+    need_spread([scored(3.0, 3.0)] * 7)
+    need_spread([scored(3.0, None), scored(None, None), scored()] * 9)

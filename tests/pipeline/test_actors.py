@@ -1,13 +1,19 @@
+import random
+
 import pyarrow as pa
 import pytest
-from helpers import TASK, candidate, candidate_set, pair_verdict, point_verdict, prompt_row
+from helpers import TASK, answer_set, candidate, candidate_set, of_policy, pair_verdict, point_verdict, prompt_row
+from policies import picture_row
 
 from urm_ray import schema, store
 from urm_ray.candidates import image
 from urm_ray.candidates.image import seeds
 from urm_ray.config import Config
-from urm_ray.pipeline.actors import Sample, Score, Sift
+from urm_ray.media import encode_image
+from urm_ray.pipeline.actors import Encode, Sample, Score, Sift
 from urm_ray.pipeline.units import UNIT, UNIT_ROWS, WriteUnits, plan
+from urm_ray.scenes.grammar import parse
+from urm_ray.scenes.render import render
 
 COUNT = 3
 
@@ -97,3 +103,27 @@ def test_scoring_adds_the_figures_of_the_configured_scorer():
     figures = Score("urm_ray.scenes.oracle:Oracle")(rows)["figures"].to_pylist()[0]
     assert {f["index"] for f in figures} == {0, 1}
     assert {f["name"] for f in figures} == {"colour", "shape", "count", "whole"}
+
+
+def test_sifted_units_become_encoded_units_whole_and_in_order(image_policy, tmp_path):
+    rows = [dict.fromkeys(schema.SIFTED_SET.names) | picture_row(n) for n in range(5)]
+    rows[1] |= {"dropped": "tie", "chosen": None, "rejected": None}
+    file, folder = str(tmp_path / "sifted" / "unit-000000.parquet"), str(tmp_path / "encoded")
+    store.write_table(file, schema.table_of(rows, schema.SIFTED_SET))
+    made = Encode(Config.model_validate(of_policy(device="cpu")).model_dump(), TASK, image_policy, 1)(
+        pa.Table.from_pylist(plan([file], 3))
+    )
+    assert (made[UNIT].to_pylist(), made[UNIT_ROWS].to_pylist()) == ([0, 0, 0, 1, 1], [3, 3, 3, 2, 2])
+    written = WriteUnits(folder, "prompt_id", schema.ENCODED_PAIR, count="dropped")(made)
+    assert written["counted"].to_pylist() == [2, 2]
+    found = pa.concat_tables([store.read_table(f) for f in store.list_files(folder, ".parquet")])
+    assert found["prompt_id"].to_pylist() == [row["prompt_id"] for row in rows]
+    assert found["dropped"].to_pylist() == [None, "tie", None, None, None]
+
+
+def test_answers_are_scored_beside_their_picture():
+    picture = encode_image(render(parse("a red circle"), random.Random(0)))
+    row = answer_set(["a red circle", "a blue square"], prompt="Describe the image.", context=[picture])
+    rows = schema.table_of([row], schema.CANDIDATE_SET)
+    figures = Score("urm_ray.scenes.truth:Truth")(rows)["figures"].to_pylist()[0]
+    assert {(f["index"], f["value"]) for f in figures if f["name"] == "whole"} == {(0, 1.0), (1, 0.0)}

@@ -94,7 +94,7 @@ def test_several_tasks_share_a_judge_and_have_stages_of_their_own(models):
     # Preferences are prepared for each task alone; the judge is another one where it learns from both.
     assert run_of(models).digests[ALL[0]] == both.digests[ALL[0]]
     assert run_of(models).digests["reward"] != both.digests["reward"]
-    second = {"path": models["judge_base"]["path"], "dpo": {"beta": 7}}
+    second = {"path": models["judge_base"]["path"], "vlm_dpo": {"beta": 7}}
     other = {"tasks": [TASK, OTHER], "policies": {OTHER: second}}
     assert changed(both, run_of(models, other)) == (f"dpo-{OTHER}", f"evaluate-{OTHER}", "report")
 

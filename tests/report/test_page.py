@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 from helpers import TASK, of_policy
+from PIL import Image
 from report.finished_run import NO_FIGURE, Page, candidate, evaluated, finished_run, policy_figures, sifted, verdict
 
 from urm_ray import store
+from urm_ray.clips import clip_record
+from urm_ray.media import encode_image
 from urm_ray.report import selection
 from urm_ray.report.page import render_page
 from urm_ray.report.summary import Sources, summary
@@ -81,7 +84,7 @@ def test_the_page_asks_for_nothing_outside_of_itself(tmp_path: Path) -> None:
     assert "http://" not in text
     assert "https://" not in text
     policy = next(a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
-    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    assert policy == "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 
 
 def test_whatever_comes_from_data_is_shown_as_text(tmp_path: Path) -> None:
@@ -263,3 +266,39 @@ def test_every_task_has_its_sections(tmp_path: Path) -> None:
 def test_needs_neither_ray_nor_torch() -> None:
     code = "import sys, urm_ray.report.page; sys.exit(bool({'ray', 'torch', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_answers_and_clips_are_shown_beside_what_they_are_about(tmp_path: Path) -> None:
+    rows = [sifted(i, f"question {i}", None, 8) for i in range(12)]
+    clip = clip_record(b"\0\0\0\x18ftypisom", 8, 8, 4, 8.0)
+    for row in rows:
+        row["context"] = [encode_image(Image.new("RGB", (8, 8), (1, 2, 3)))]
+        row["chosen"] |= {"media": None, "text": "a <b>red</b> square"}
+        row["rejected"] |= {"media": clip}
+    page = page_of(finished_run(tmp_path, generated=rows))
+    assert page.text.count("a <b>red</b> square") == 4
+    clips = page.all("video")
+    assert [(a["src"] or "").partition(",")[0] for a in clips] == ["data:video/mp4;base64"] * 4
+    assert all({"muted", "loop", "autoplay"} <= set(a) for a in clips)
+    assert sum((a["alt"] or "").startswith("asked about: question") for a in page.all("img")) == 4
+    assert "b" not in {tag for tag, _ in page.tags}
+
+
+def test_a_policy_that_answers_has_its_rewards_drawn(tmp_path: Path) -> None:
+    sources = finished_run(tmp_path)
+    logged = [
+        {
+            "step": s,
+            "loss": 0.69 - s / 99,
+            "rewards/chosen": s / 9,
+            "rewards/rejected": -s / 9,
+            "rewards/accuracies": 0.8,
+        }
+        for s in range(1, 6)
+    ]
+    assert "Denoising error" in page_of(sources).text
+    store.write_json(sources.of("dpo", TASK).path("history.json"), logged)
+    page = page_of(sources)
+    assert "Implicit rewards" in page.text
+    assert "Denoising error" not in page.text
+    assert "Nothing was logged" not in page.text

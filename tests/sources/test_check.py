@@ -1,17 +1,25 @@
 import math
 
 import pytest
-from helpers import NOT_A_PICTURE, SCALE, pair_preference, point_preference, prompt_row
+from helpers import NOT_A_PICTURE, SCALE, as_answers, pair_preference, picture, point_preference, prompt_row
 
+from urm_ray.clips import clip_record, encode_clip
 from urm_ray.sources.check import check_preference, check_prompt
 
 CANDIDATE = pair_preference()["candidates"][0]
+CLIP = encode_clip([picture(1), picture(2)], 8)
+CUT_CLIP = clip_record(CLIP["data"][:900], 8, 8, 2, 8.0)
 
 
 @pytest.mark.parametrize("label", ["first", "second", "tie"])
 def test_good_rows_pass(label):
     assert check_preference(pair_preference(label=label)) is None
     assert check_prompt(prompt_row()) is None
+
+
+def test_clips_pass_like_pictures():
+    clips = [{"media": CLIP, "text": None}] * 2
+    assert check_preference(pair_preference(task="video_generation", candidates=clips)) is None
 
 
 @pytest.mark.parametrize("score", [1.0, 5.0, 3.67])
@@ -35,6 +43,7 @@ def test_scores_on_their_scale_pass(score):
         ({"candidates": [CANDIDATE, {"media": NOT_A_PICTURE, "text": None}]}, "undecodable picture"),
         ({"candidates": [CANDIDATE, {"media": None, "text": None}]}, "undecodable picture"),
         ({"candidates": [CANDIDATE, None]}, "undecodable picture"),
+        ({"candidates": [{"media": CLIP, "text": None}, {"media": CUT_CLIP, "text": None}]}, "undecodable clip"),
     ],
 )
 def test_a_pair_that_cannot_be_used_says_why(changes, reason):
@@ -66,5 +75,40 @@ def test_a_score_outside_its_scale_is_put_aside_and_never_clipped(changes):
 @pytest.mark.parametrize(("changes", "reason"), [({"task": "x"}, "unknown task"), ({"prompt": None}, "empty prompt")])
 def test_a_prompt_that_cannot_be_used_says_why(changes, reason):
     problem = check_prompt(prompt_row(3, **changes))
+    assert problem is not None
+    assert (problem.row_id, problem.reason) == ("p3", reason)
+
+
+ABOUT = as_answers(pair_preference(7), "red", "blue")
+
+
+def test_answers_with_their_picture_pass():
+    assert check_preference(ABOUT) is None
+    assert check_prompt(prompt_row(task="image_understanding", context=ABOUT["context"])) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"context": []}, "no context"),
+        ({"context": None}, "no context"),
+        ({"context": [*ABOUT["context"], NOT_A_PICTURE]}, "undecodable picture"),
+        ({"candidates": [ABOUT["candidates"][0], {"media": None, "text": " "}]}, "no answer"),
+        ({"candidates": [ABOUT["candidates"][0], {"media": None, "text": None}]}, "no answer"),
+        ({"candidates": [ABOUT["candidates"][0], CANDIDATE]}, "no answer"),
+        ({"task": "image_generation"}, "undecodable picture"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_says_why(changes, reason):
+    problem = check_preference(ABOUT | changes)
+    assert problem is not None
+    assert (problem.row_id, problem.reason) == ("pair7", reason)
+
+
+@pytest.mark.parametrize(
+    ("context", "reason"), [([], "no context"), (None, "no context"), ([NOT_A_PICTURE], "undecodable picture")]
+)
+def test_a_question_without_its_picture_says_so(context, reason):
+    problem = check_prompt(prompt_row(3, task="image_understanding", context=context))
     assert problem is not None
     assert (problem.row_id, problem.reason) == ("p3", reason)

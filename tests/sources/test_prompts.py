@@ -1,11 +1,12 @@
 import json
 
 import pytest
-from helpers import TASK
+from helpers import TASK, picture
 from hypothesis import given
 from hypothesis import strategies as st
 
 from urm_ray import schema
+from urm_ray.media import encode_image
 from urm_ray.sources.check import check_prompt
 from urm_ray.sources.prompts import MAX_CHARACTERS, PromptFile
 from urm_ray.sources.registry import Rejected, SourceError, source
@@ -160,3 +161,35 @@ def test_rows_are_read_by_number(tmp_path):
     read = PromptFile(path, 0, TASK, ALL)
     assert [*read.read("train_prompts", 0, 3), *read.read("train_prompts", 3, 10)] == everything
     assert list(PromptFile(path, 0, TASK, ALL).read("train_prompts", 4, 6)) == everything[4:6]
+
+
+def test_a_question_comes_with_its_pictures(tmp_path):
+    (tmp_path / "sub").mkdir()
+    data = encode_image(picture(7))["data"]
+    (tmp_path / "sub" / "a.png").write_bytes(data)
+    (tmp_path / "b.png").write_bytes(data[:40])
+    (tmp_path.parent / "secret.png").write_bytes(data)
+    lines = [
+        {"prompt": "What is it?", "images": ["sub/a.png", "sub/a.png"]},
+        {"prompt": "What is it?", "images": ["sub/a.png"]},
+        {"prompt": "What is it?", "images": ["sub/a.png"]},
+        {"prompt": "Broken?", "images": ["b.png"]},
+        {"prompt": "Missing?", "images": ["c.png"]},
+        {"prompt": "Elsewhere?", "images": ["../secret.png"]},
+        {"prompt": "Absolute?", "images": [str(tmp_path.parent / "secret.png")]},
+        {"prompt": "No list?", "images": "sub/a.png"},
+    ]
+    read = PromptFile(write(tmp_path, lines), 0, "image_understanding", ALL)
+    rows = list(read.read("train_prompts", 0, 99))
+    good = [row for row in rows if isinstance(row, dict)]
+    assert sorted(len(row["context"]) for row in good) == [1, 2]
+    assert len({row["prompt_id"] for row in good}) == 2
+    assert all(check_prompt(row) is None for row in good)
+    assert all(media["data"] == data for row in good for media in row["context"])
+    assert sorted(row.reason for row in rows if isinstance(row, Rejected)) == [
+        "images is not a list of paths",
+        "picture outside of the prompt file's folder",
+        "picture outside of the prompt file's folder",
+        "undecodable picture",
+        "unreadable picture",
+    ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from train.trainings import train_dpo, train_reward
+from train.trainings import train_dpo, train_reward, train_vlm_dpo
 
 from urm_ray.store import Stage
 
@@ -40,11 +40,14 @@ class WorkerKiller(threading.Thread):
                 return
 
 
-@pytest.mark.parametrize("train", [train_reward, train_dpo])
+@pytest.mark.parametrize(
+    ("train", "rows"),
+    [(train_reward, "preference_file"), (train_dpo, "pair_file"), (train_vlm_dpo, "answer_file")],
+)
 def test_killed_training_has_the_curve_of_an_uninterrupted_one(
-    train: object, ray_here: None, tmp_path: Path, preference_file: str, pair_file: str
+    train: object, rows: str, ray_here: None, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    file = preference_file if train is train_reward else pair_file
+    file = request.getfixturevalue(rows)
     whole = train(Stage(str(tmp_path / "whole"), "s", "0"), file, **LENGTH)  # type: ignore[operator]
     stage = Stage(str(tmp_path / "killed"), "s", "0")
     killer = WorkerKiller(stage)

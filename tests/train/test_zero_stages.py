@@ -48,6 +48,18 @@ def test_dpo_trains_and_starts_at_ln_2(zero_stage: int, ray_here: None, stage: S
     assert set(moved(before, after)) == set(before)
 
 
+@pytest.mark.parametrize("zero_stage", [2, 3])
+def test_dpo_trains_from_stored_errors_without_a_reference(
+    zero_stage: int, ray_here: None, stage: Stage, pair_file: str
+) -> None:
+    history = train_dpo(stage, pair_file, zero_stage=zero_stage, reference="stored", stored_draws=2)
+    assert history[0]["loss"] == pytest.approx(math.log(2), abs=1e-3)
+    assert history[-1]["loss"] != pytest.approx(math.log(2), abs=1e-6)
+    before = load_pipeline(TEXT_TO_IMAGE, device="cpu").unet.state_dict()
+    after = load_pipeline(stage.path("model"), device="cpu").unet.state_dict()
+    assert set(moved(before, after)) == set(before)
+
+
 def _lora(**changes: Any) -> dict[str, Any]:
     return {"lora": {"rank": 4, "alpha": 8}, "steps": 3, "checkpoint_steps": 3, **changes}
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from urm_ray import schema, store
-from urm_ray.config import DpoConfig, RewardConfig
+from urm_ray.config_training import DpoConfig, RewardConfig, VlmDpoConfig
 from urm_ray.models import resolve
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
-from urm_ray.pipeline.train_dpo import COLUMNS, kept
+from urm_ray.pipeline.train_dpo import kept
+from urm_ray.training.answer_pairs import fitting
 from urm_ray.training.collate import both_orders
 
 VLM = "urm_ray.scenes:checkpoints/vlm"
 TEXT_TO_IMAGE = "urm_ray.scenes:checkpoints/text_to_image"
+REFERENCE_DIGEST = "shipped"
+ANSWER_COLUMNS = ["pair_id", "prompt", "context", "chosen", "rejected", *schema.REFERENCE.names]
 SMALL: dict[str, Any] = {
     "workers": 2,
     "num_cpus": 0.8,
@@ -44,11 +47,14 @@ def train_reward(stage: store.Stage, file: str, **changes: Any) -> list[dict[str
 
 
 def train_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, Any]]:
-    from urm_ray.training.diffusion_dpo import dpo_loop
+    from urm_ray.training.dpo_loop import dpo_loop
+    from urm_ray.training.encode_pairs import EncodePairs
     from urm_ray.training.launch import launch
 
     config = DpoConfig(**{**SMALL, "lr": 1e-4, "beta": 500.0, **changes})
-    rows = training_rows([file], COLUMNS, passes_needed(24, config)).map_batches(
+    encoded = stage.path("encoded", "unit-000000.parquet")
+    store.write_table(encoded, EncodePairs(resolve(TEXT_TO_IMAGE), config, 5, device="cpu")(store.read_table(file)))
+    rows = training_rows([encoded], schema.ENCODED_PAIR.names, passes_needed(24, config)).map_batches(
         kept, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
     )
     settings = {
@@ -59,6 +65,31 @@ def train_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, A
         "rows": 24,
     }
     launch(dpo_loop, settings, config, stage, rows)
+    return store.read_json(stage.path("history.json"))
+
+
+def train_vlm_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, Any]]:
+    import helpers
+    import ray
+
+    from urm_ray.training.launch import launch
+    from urm_ray.training.vlm_dpo import vlm_dpo_loop
+
+    ray.cloudpickle.register_pickle_by_value(helpers)  # workers cannot import the tests
+    config = VlmDpoConfig(**{**SMALL, "batch": 1, "clips": "native", **changes})
+    rows = training_rows([file], ANSWER_COLUMNS, passes_needed(24, config)).map_batches(
+        fitting, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
+    )
+    settings = {
+        "train": config.model_dump(),
+        "policy": resolve(VLM),
+        "reference_digest": REFERENCE_DIGEST,
+        "frames_of": helpers.clip_frames,
+        "seed": 5,
+        "stage": stage.uri,
+        "rows": 24,
+    }
+    launch(vlm_dpo_loop, settings, config, stage, rows)
     return store.read_json(stage.path("history.json"))
 
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from helpers import SCALE, pair_preference, picture, point_preference
+from helpers import SCALE, as_answers, pair_preference, picture, point_preference
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -149,3 +149,35 @@ def test_a_picture_that_does_not_decode_is_an_error_and_not_a_neighbours_picture
     bad = pair_preference(0, candidates=[{"media": image_record(b"broken", 8, 8), "text": None}] * 2)
     with pytest.raises(MediaError):
         collate(table(bad))
+
+
+HUNDRED = {"name": "0-100", "minimum": 0, "maximum": 100}
+
+
+def test_answers_are_trained_on_as_the_judge_is_asked_about_them(collate):
+    pair = as_answers(pair_preference(0, "first", prompt="How many?"), "two", "three")
+    point = as_answers(point_preference(1, 80.0, prompt="How many?"), "two", scale=HUNDRED)
+    inputs = collate(table(pair, point))
+    form = UNIFIED.form("image_understanding", "pair")
+    wanted = [form.answer_for("first"), form.answer_for("second"), "Final Score: 80"]
+    assert answers(collate, inputs) == [answer + end(collate) for answer in wanted]
+    for row, said in enumerate([["two", "three"], ["three", "two"], ["two"]]):
+        asked = UNIFIED.form("image_understanding", "pair" if len(said) == 2 else "point")
+        text = collate.processor.apply_chat_template(
+            asked.messages("How many?", ["image"], said), tokenize=False, add_generation_prompt=True
+        )
+        ids = collate.processor(text=[text], images=[[picture(50)]], return_tensors="pt").input_ids[0].tolist()
+        assert inputs["input_ids"][row, : len(ids)].tolist() == ids
+
+
+def test_a_score_between_the_steps_of_its_scale_is_taught_as_its_neighbours(collate):
+    rows = table(*[as_answers(point_preference(n, 87.0), "two", scale=HUNDRED) for n in range(400)]).to_pylist()
+    scores = [int(collate.answer(row).removeprefix("Final Score: ")) for row in rows]
+    assert set(scores) == {80, 90}
+    assert sum(scores) / 400 == pytest.approx(87, abs=0.8)
+
+
+def test_a_grade_in_words_is_taught_as_a_word(collate):
+    scale = {"name": "bad-normal-good", "minimum": 1, "maximum": 3}
+    row = table(point_preference(0, 3.0, scale=scale)).to_pylist()[0]
+    assert collate.answer(row) == "Good."

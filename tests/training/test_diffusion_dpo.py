@@ -1,137 +1,252 @@
-from types import SimpleNamespace
+import gc
+import math
+from functools import cache
 
-import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from helpers import candidate, picture
-from PIL import Image
+import torch.nn.functional as F
+from policies import clip_row, picture_row
+from transformers import TrainingArguments
 
 from urm_ray import schema
-from urm_ray.config import DpoConfig
-from urm_ray.media import MediaError, encode_image, image_record
-from urm_ray.training.diffusion_dpo import PairEncoder, collate_pairs
+from urm_ray.config_training import DpoConfig
+from urm_ray.media import decode_image, encode_image
+from urm_ray.models import load_pipeline
+from urm_ray.training.diffusion_dpo import DiffusionDpoTrainer, trainable
+from urm_ray.training.encode_pairs import EncodePairs, load_denoiser
+from urm_ray.training.encoded import collate_encoded
+from urm_ray.training.guards import TrainingError
+from urm_ray.training.noising import Noising
 
-CHANNELS, FACTOR = 2, 4
-
-
-def pair(number: int, chosen: Image.Image, rejected: Image.Image) -> dict:
-    return {
-        "pair_id": f"pair{number}",
-        "prompt": f"prompt {number}",
-        "chosen": candidate(0, media=encode_image(chosen)),
-        "rejected": candidate(1, media=encode_image(rejected)),
-    }
+SEED, PAIRS, LR = 5, 2, 1e-3
 
 
-def table(*rows: dict) -> pa.Table:
-    names = ("pair_id", "prompt", "chosen", "rejected")
-    return schema.table_of(list(rows), pa.schema([schema.PREFERENCE_PAIR.field(name) for name in names]))
+class Batches:
+    """The same micro-batch at every step."""
+
+    def __init__(self, batch: dict, steps: int, start: int = 0) -> None:
+        self.batch, self.steps, self.start = batch, steps, start
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self):
+        return iter([self.batch] * (self.steps - self.start))
 
 
-class Autoencoder:
-    """Averages FACTOR x FACTOR pixels; its posterior has a known spread."""
-
-    config = SimpleNamespace(latent_channels=CHANNELS, scaling_factor=0.5)
-    dtype = torch.float32
-
-    def encode(self, pixels):
-        mean = torch.nn.functional.avg_pool2d(pixels[:, :CHANNELS], FACTOR)
-        return SimpleNamespace(latent_dist=SimpleNamespace(mean=mean, std=torch.full_like(mean, 0.1)))
+def settings(**changes) -> DpoConfig:
+    return DpoConfig(**{"beta": 500.0, "steps": 3, "log_steps": 1, "checkpoint_steps": 1} | changes)
 
 
-class Tokenizer:
-    model_max_length = 6
+@cache
+def _table(path: str, kind: str, draws: int) -> pa.Table:
+    rows = [(clip_row if kind == "video" else picture_row)(n) for n in range(PAIRS)]
+    config = settings(reference="stored", stored_draws=draws) if draws else settings()
+    return EncodePairs(path, config, SEED, device="cpu")(schema.table_of(rows, schema.PREFERENCE_PAIR))
 
-    def __call__(self, prompts, **options):
-        assert options["max_length"] == self.model_max_length
-        return SimpleNamespace(input_ids=torch.tensor([[int(p.split()[1])] * 6 for p in prompts]))
+
+def encoded(path: str, kind: str, config: DpoConfig) -> dict:
+    return collate_encoded(_table(path, kind, config.stored_draws if config.reference == "stored" else 0))
 
 
-def pipeline(prediction: str = "epsilon") -> SimpleNamespace:
-    return SimpleNamespace(
-        vae=Autoencoder(),
-        vae_scale_factor=FACTOR,
-        device="cpu",
-        tokenizer=Tokenizer(),
-        text_encoder=lambda tokens: SimpleNamespace(last_hidden_state=tokens[:, :, None].float()),
-        scheduler=SimpleNamespace(
-            config=SimpleNamespace(num_train_timesteps=1000, prediction_type=prediction),
-            add_noise=lambda latents, noise, timesteps: latents + noise * timesteps[:, None, None, None] / 1000,
-        ),
+@pytest.fixture(autouse=True)
+def _no_collections(monkeypatch):
+    monkeypatch.setattr(gc, "collect", lambda *_: 0)  # the trainer's, at its end, would take most of the time
+
+
+def trainer(path: str, config: DpoConfig, batch: dict, folder, start: int = 0, draws: DpoConfig | None = None):
+    """draws: takes the draws of another configuration."""
+    pipeline = load_pipeline(path, device="cpu", only=("unet", "scheduler"))
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=config.steps - start,
+        learning_rate=LR,
+        lr_scheduler_type="constant",
+        use_cpu=True,
+        save_strategy="no",
+        logging_steps=1,
+        report_to=[],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        logging_nan_inf_filter=False,
+    )
+    return DiffusionDpoTrainer(
+        model=trainable(pipeline.unet, config),
+        args=arguments,
+        batches=Batches(batch, config.steps, start),
+        noising=Noising(pipeline.scheduler, draws or config, SEED),
+        reference=load_denoiser(path, config, "cpu") if config.reference == "copy" else None,
+        config=config,
     )
 
 
-def encoder(seed: int = 0, **settings) -> PairEncoder:
-    return PairEncoder(pipeline(), DpoConfig(**settings), seed)
+def losses(made: DiffusionDpoTrainer) -> list[float]:
+    made.train()
+    return [entry["loss"] for entry in made.state.log_history if "loss" in entry]
 
 
-def batch(*numbers: int) -> dict:
-    return collate_pairs(table(*[pair(n, picture(n), picture(n + 100)) for n in numbers]))
+REFERENCES = [
+    {"reference": "copy"},
+    {"reference": "adapter_off", "lora": {"rank": 2}},
+    {"reference": "stored", "stored_draws": 2},
+]
 
 
-def test_winners_come_first_and_pixels_are_as_they_were():
-    # Defect 20: each picture was flipped by chance, and "left of" became "right of".
-    pixels = np.random.default_rng(0).integers(0, 255, (4, 8, 8, 3), dtype=np.uint8)
-    images = [Image.fromarray(p) for p in pixels]
-    made = collate_pairs(table(pair(0, images[0], images[2]), pair(1, images[1], images[3])))
-    assert made["pixels"].shape == (4, 3, 8, 8)
-    back = ((made["pixels"].permute(0, 2, 3, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
-    assert np.array_equal(back, pixels)
-    assert (made["prompts"], made["ids"]) == (["prompt 0", "prompt 1"], ["pair0", "pair1"])
+@pytest.mark.parametrize("changes", REFERENCES, ids=lambda changes: changes["reference"])
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_a_training_starts_at_ln_2_and_moves(kind, changes, request, plain_clips, tmp_path):
+    path, config = request.getfixturevalue(f"{kind}_policy"), settings(**changes)
+    found = losses(trainer(path, config, encoded(path, kind, config), tmp_path))
+    assert len(found) == 3
+    assert found[0] == pytest.approx(math.log(2), abs=1e-4)
+    assert all(abs(loss - math.log(2)) > 1e-3 for loss in found[1:])
 
 
-def test_a_picture_that_does_not_decode_is_an_error():
-    row = pair(0, picture(1), picture(2))
-    row["rejected"]["media"] = image_record(b"broken", 8, 8)
-    with pytest.raises(MediaError):
-        collate_pairs(table(row))
+def test_encoded_pairs_train_as_pictures_and_captions_would(image_policy, tmp_path):
+    config = settings()
+    found = losses(trainer(image_policy, config, encoded(image_policy, "image", config), tmp_path))
+
+    # The same training written out, with everything encoded anew at every step.
+    policy, frozen = load_pipeline(image_policy, device="cpu"), load_denoiser(image_policy, config, "cpu")
+    draw = Noising(policy.scheduler, config, SEED).draw
+    rows = [picture_row(n) for n in range(PAIRS)]
+    pixels = torch.stack([_pixels(row[side]) for side in ("chosen", "rejected") for row in rows])
+    words = policy.tokenizer([row["prompt"] for row in rows], padding="max_length", return_tensors="pt").input_ids
+    optimizer = torch.optim.AdamW(policy.unet.parameters(), LR, weight_decay=0)
+    expected = []
+    for step in range(config.steps):
+        drawn = [draw(row["pair_id"], step, (4, 4, 4)) for row in rows]
+        with torch.no_grad():
+            posterior = policy.vae.encode(pixels).latent_dist
+            spread = torch.stack([s[0] for _, _, s in drawn] + [s[1] for _, _, s in drawn])
+            clean = (posterior.mean + posterior.std * spread) * policy.vae.config.scaling_factor
+            hidden = policy.text_encoder(words).last_hidden_state.repeat(2, 1, 1)
+            t = torch.tensor([t for t, _, _ in drawn] * 2)
+            noise = torch.stack([n for _, n, _ in drawn] * 2)
+            noisy = policy.scheduler.add_noise(clean, noise, t)
+            before = frozen(noisy, t, hidden).sample
+        after = policy.unet(noisy, t, hidden).sample
+        gain = (after - noise).square().mean((1, 2, 3)) - (before - noise).square().mean((1, 2, 3))
+        loss = -F.logsigmoid(-config.beta / 2 * (gain[:PAIRS] - gain[PAIRS:])).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(policy.unet.parameters(), 1.0)
+        optimizer.step()
+        expected.append(float(loss.detach()))
+    assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
-@pytest.mark.parametrize("step", [0, 7])
-def test_winner_and_loser_share_noise_timestep_and_words(step):
-    # Defect 19: noise and timestep were drawn for each of them anew.
-    made = encoder()(batch(1, 2, 3), step)
-    for name in ("timesteps", "target", "hidden"):
-        winners, losers = made[name].chunk(2)
-        assert torch.equal(winners, losers), name
-    assert len({int(t) for t in made["timesteps"][:3]}) > 1
-    assert made["hidden"][:, 0, 0].tolist() == [1, 2, 3] * 2
+def _pixels(candidate: dict) -> torch.Tensor:
+    image = decode_image(candidate["media"])
+    return torch.tensor(list(image.tobytes()), dtype=torch.float32).reshape(*image.size, 3).permute(2, 0, 1) / 127.5 - 1
 
 
-def test_noisy_latents_are_those_of_their_own_pictures():
-    rows = batch(1, 2)
-    made = encoder()(rows, 0)
-    clean = made["noisy"] - made["target"] * made["timesteps"][:, None, None, None] / 1000
-    mean = torch.nn.functional.avg_pool2d(rows["pixels"][:, :CHANNELS], FACTOR) * Autoencoder.config.scaling_factor
-    assert (clean - mean).abs().max() < 0.1 * 0.5 * 5
-    assert (clean - mean).abs().max() > 0
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_stored_errors_train_as_a_frozen_copy_would_on_the_same_draws(kind, request, plain_clips, tmp_path):
+    path = request.getfixturevalue(f"{kind}_policy")
+    config = settings(reference="stored", stored_draws=3)
+    batch = encoded(path, kind, config)
+    stored = trainer(path, config, batch, tmp_path)
+    forwards = []
+    stored.model.register_forward_hook(lambda *_: forwards.append(1))
+    found = losses(stored)
+    assert len(forwards) == config.steps, "the reference ran too"
+    assert stored.reference is None
+    copied = losses(trainer(path, settings(), batch, tmp_path, draws=config))
+    assert found == pytest.approx(copied, rel=1e-3, abs=1e-4)
 
 
-def test_what_is_drawn_depends_on_the_pair_and_the_step_alone():
-    # So a resumed run, or one with more workers, draws the same.
-    together, alone = encoder()(batch(1, 2, 3), 5), encoder()(batch(2), 5)
-    for name in ("timesteps", "target", "noisy", "hidden"):
-        assert torch.equal(together[name][[1, 4]], alone[name]), name
-    assert not torch.equal(encoder()(batch(2), 6)["target"], alone["target"])
-    assert not torch.equal(encoder(seed=1)(batch(2), 5)["target"], alone["target"])
-    assert not torch.equal(together["target"][0], together["target"][1])
+def test_errors_of_another_reference_are_found_out_at_step_0(image_policy, tmp_path):
+    config = settings(reference="stored", stored_draws=1)
+    batch = encoded(image_policy, "image", config)
+    batch["reference"] = batch["reference"].flip(0)
+    with pytest.raises(TrainingError, match="not ln 2: the reference is not the policy"):
+        trainer(image_policy, config, batch, tmp_path).train()
 
 
-def test_timesteps_stay_in_their_range():
-    inside = encoder(min_timestep=200, max_timestep=210)
-    drawn = {int(t) for step in range(60) for t in inside(batch(1, 2), step)["timesteps"]}
-    assert drawn <= set(range(200, 210))
-    assert len(drawn) > 5
-    assert max(int(t) for step in range(60) for t in encoder()(batch(1, 2), step)["timesteps"]) > 900
+def test_a_loss_that_is_not_a_number_stops_the_training_and_names_its_pairs(image_policy, tmp_path):
+    config = settings()
+    batch = encoded(image_policy, "image", config)
+    batch["mean"][1] = math.nan
+    with pytest.raises(TrainingError, match="micro-batch 0 is nan; its pairs are pair0, pair1"):
+        trainer(image_policy, config, batch, tmp_path).train()
 
 
-def test_pictures_need_not_be_square():
-    wide = Image.new("RGB", (16, 8), (9, 9, 9))
-    made = encoder()(collate_pairs(table(pair(0, wide, wide))), 0)
-    assert made["noisy"].shape == made["target"].shape == (2, CHANNELS, 2, 4)
+def test_a_policy_whose_errors_both_grow_is_stopped_with_a_message(image_policy, tmp_path, capsys):
+    config = settings(reference="stored", stored_draws=1, guard_patience=1, steps=4)
+    batch = encoded(image_policy, "image", config)
+    batch["reference"] /= 2
+    made = trainer(image_policy, config, batch, tmp_path, start=1)
+    assert len(losses(made)) == 1
+    assert "stopped: both errors exceed the reference's by 50%" in capsys.readouterr().out
+    patient = trainer(image_policy, settings(reference="stored", stored_draws=1), batch, tmp_path, start=1)
+    assert len(losses(patient)) == 2
 
 
-def test_another_kind_of_prediction_is_refused():
-    with pytest.raises(ValueError, match="needs epsilon prediction, not v_prediction"):
-        PairEncoder(pipeline("v_prediction"), DpoConfig(), 0)
+def test_winner_and_loser_are_logged_apart(image_policy, tmp_path):
+    config = settings(reference="stored", stored_draws=1)
+    batch = encoded(image_policy, "image", config)
+    made = trainer(image_policy, config, batch, tmp_path)
+    made.train()
+    for entry in made.state.log_history[:3]:
+        assert entry["winner_reference"] == pytest.approx(float(batch["reference"][:PAIRS].mean()), rel=1e-5)
+        assert entry["loser_reference"] == pytest.approx(float(batch["reference"][PAIRS:].mean()), rel=1e-5)
+        for side in ("winner", "loser"):
+            excess = entry[f"{side}_error"] / entry[f"{side}_reference"] - 1
+            assert entry[f"{side}_excess"] == pytest.approx(excess, abs=1e-6)
+
+
+def test_a_restart_takes_the_draws_of_the_step_it_is_at(image_policy, tmp_path):
+    config = settings()
+    batch = encoded(image_policy, "image", config)
+    made = trainer(image_policy, config, batch, tmp_path, start=2)
+    made.train()
+    whole = trainer(image_policy, config, batch, tmp_path)
+    whole.train()
+    first, third = made.state.log_history[0], whole.state.log_history[2]
+    assert first["winner_reference"] == pytest.approx(third["winner_reference"], rel=1e-5)
+
+
+def _outputs(denoiser) -> list[torch.Tensor]:
+    """Two passes in training mode."""
+    dice = torch.Generator().manual_seed(0)
+    latents, words = torch.randn(1, 4, 2, 4, 4, generator=dice), torch.randn(1, 5, 64, generator=dice)
+    denoiser.train()
+    return [denoiser(latents, torch.tensor([500]), words).sample for _ in range(2)]
+
+
+def test_chance_takes_no_part_in_comparing_a_video_policy_with_its_reference(video_policy):
+    untouched = load_pipeline(video_policy, device="cpu").unet
+    first, second = _outputs(untouched)
+    assert not torch.allclose(first, second, atol=1e-4)
+    first, second = _outputs(trainable(untouched, settings()))
+    assert torch.equal(first, second)
+    assert torch.allclose(first, _outputs(untouched.eval())[0])
+
+
+def test_recomputed_activations_give_the_same_training(image_policy, tmp_path):
+    batch = encoded(image_policy, "image", settings())
+    plain, frugal = (
+        trainer(image_policy, settings(gradient_checkpointing=on), batch, tmp_path) for on in (False, True)
+    )
+    assert frugal.model.is_gradient_checkpointing
+    assert losses(frugal) == pytest.approx(losses(plain), rel=1e-4)
+
+
+def test_a_video_policy_that_cannot_recompute_activations_says_so(video_policy):
+    unet = load_pipeline(video_policy, device="cpu", only=("unet",)).unet
+    with pytest.raises(TrainingError, match="gradient_checkpointing: UNet3DConditionModel has none"):
+        trainable(unet, settings(gradient_checkpointing=True))
+
+
+def test_pairs_of_unlike_size_do_not_share_a_batch(image_policy):
+    small, large = picture_row(0), picture_row(1)
+    for side in ("chosen", "rejected"):
+        image = decode_image(large[side]["media"]).resize((32, 32))
+        large[side] = large[side] | {"media": encode_image(image)}
+    table = EncodePairs(image_policy, settings(), 0, device="cpu")(
+        schema.table_of([small, large], schema.PREFERENCE_PAIR)
+    )
+    with pytest.raises(TrainingError, match="unlike shapes"):
+        collate_encoded(table)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from urm_ray.config import LoraConfig
+from urm_ray.config_training import LoraConfig
 from urm_ray.training.lora import add_lora
 
 
@@ -73,3 +73,9 @@ def test_the_adapter_switched_off_is_the_reference():
     assert not torch.allclose(model(X), Small()(X), atol=1e-4)
     with model.disable_adapter():
         assert torch.equal(model(X), Small()(X))
+
+
+def test_frozen_layers_get_no_adapters():
+    model = Small()
+    model.layer[0].requires_grad_(False)
+    assert all("layer.2." in name for name in trained(add_lora(model, LoraConfig(rank=2))))

@@ -6,20 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from urm_ray.evaluation.metrics import Figure, share, spearman
-from urm_ray.judge.scorer import Item, JudgeScorer, picture_of
+from urm_ray.judge.scorer import Item, JudgeScorer, picture_of, shown_of
 
 
 def ask_preferences(scorer: JudgeScorer, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the judge says to `schema.PREFERENCE` rows, a pair in both orders.
 
     Each row gives {preference_id, kind, label, score, outcomes, p_first, p_second, p_tie, judged}: probabilities are
-    means over both orders, turned back to the row's own order; judged is the point score. None without an answer.
+    means over both orders, turned back to the row's own order; judged is the point score, on the row's scale where the
+    protocol knows it. None without an answer.
     """
     items, owners = [], []
     for number, row in enumerate(rows):
-        shown = tuple(picture_of(c["media"]) for c in row["candidates"])
-        for pictures in (shown, shown[::-1]) if row["kind"] == "pair" else (shown,):
-            items.append(Item(row["task"], row["kind"], row["prompt"], pictures))
+        shown, context = tuple(map(shown_of, row["candidates"])), tuple(map(picture_of, row["context"] or ()))
+        form = scorer.protocol.form_of(row)
+        for candidates in (shown, shown[::-1]) if row["kind"] == "pair" else (shown,):
+            items.append(Item(row["task"], row["kind"], row["prompt"], candidates, context, form))
             owners.append(number)
     answers: list[list[Any]] = [[] for _ in rows]
     for owner, verdict in zip(owners, scorer.ask(items), strict=True):

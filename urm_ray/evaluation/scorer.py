@@ -1,19 +1,25 @@
-"""Independent scorers: whatever can rate a policy's pictures and is not the judge that built its pairs."""
+"""Independent scorers: whatever can rate what a policy makes and is not the judge that built its pairs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
-from PIL import Image
-
-from urm_ray.media import MediaError, decode_image
+from urm_ray.clips import Sampling, decode_media
+from urm_ray.media import MediaError
 from urm_ray.sources.registry import SourceError, load_object
+
+EVERY_FRAME = Sampling()
 
 
 class Scorer(Protocol):
-    """`figures` rates one picture for one prompt: names to values, None where a figure does not apply."""
+    """`figures` rates one candidate for one prompt: names to values, None where a figure does not apply.
 
-    def figures(self, prompt: str, picture: Image.Image) -> dict[str, float | None]: ...
+    The candidate is a picture, a clip as its frames in order, or the text of an answer. `context`, the pictures and
+    clips that the prompt is about, is given only where there are any, so that a scorer of generation need not take it.
+    """
+
+    def figures(self, prompt: str, candidate: Any, context: Sequence[Any] = ()) -> dict[str, float | None]: ...
 
 
 def load_scorer(name: str) -> Scorer:
@@ -24,12 +30,15 @@ def load_scorer(name: str) -> Scorer:
 
 
 def figures_of(scorer: Scorer, row: dict[str, Any]) -> list[dict[str, Any]]:
-    """The figures of every candidate of a `schema.CANDIDATE_SET` row. A candidate without a picture has none."""
+    """The figures of every candidate of a `schema.CANDIDATE_SET` row. What cannot be shown has none."""
     found = []
     for candidate in row["candidates"]:
+        text = candidate["text"] if candidate["media"] is None else None
         try:
-            figures = scorer.figures(row["prompt"], decode_image(candidate["media"]))
+            about = [[decode_media(media, EVERY_FRAME) for media in row["context"]]] if row["context"] else []
+            shown = decode_media(candidate["media"], EVERY_FRAME) if text is None else text
         except MediaError:
             continue
+        figures = scorer.figures(row["prompt"], shown, *about)
         found += [{"index": candidate["index"], "name": k, "value": v} for k, v in figures.items() if v is not None]
     return found

@@ -10,19 +10,36 @@ from PIL import Image
 
 from urm_ray.config import JudgeConfig
 from urm_ray.judge.engine import Engine, Question, Reading, TransformersEngine
+from urm_ray.judge.equal import EQUAL, first_equals
 from urm_ray.judge.protocol import Form, Kind, Protocol, protocol
 from urm_ray.judge.verdict import PairVerdict, PointVerdict
 from urm_ray.media import MediaError, decode_image
 
+Shown = Image.Image | str | MediaError
+"""A candidate or a part of the context: a picture, a text, or why it cannot be shown."""
+
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to be judged: the candidates' pictures, or why one of them cannot be shown."""
+    """One thing to be judged: the candidates and what the prompt is about. `form` is asked in place of the default."""
 
     task: str
     kind: Kind
     prompt: str
-    pictures: tuple[Image.Image | MediaError, ...]
+    candidates: tuple[Shown, ...]
+    context: tuple[Shown, ...] = ()
+    form: Form | None = None
+
+    def question(self, form: Form) -> Question:
+        """What is asked; MediaError if something cannot be shown."""
+        for shown in (*self.context, *self.candidates):
+            if isinstance(shown, MediaError):
+                raise shown
+        texts = tuple(c for c in self.candidates if isinstance(c, str))
+        if len(texts) != (len(self.candidates) if form.slot == "text" else 0):
+            raise MediaError(f"a candidate of {self.task} is {'a text' if texts else 'no text'}")
+        images = tuple(s for s in (*self.context, *self.candidates) if isinstance(s, Image.Image))
+        return Question(form.messages(self.prompt, ["image"] * len(self.context), texts), images, tuple(form.answers))
 
 
 def picture_of(media: dict[str, Any] | None) -> Image.Image | MediaError:
@@ -31,6 +48,15 @@ def picture_of(media: dict[str, Any] | None) -> Image.Image | MediaError:
         return decode_image(media)
     except MediaError as error:
         return error
+
+
+def shown_of(candidate: dict[str, Any]) -> Shown:
+    """What there is to see or read of a `schema.CANDIDATE` value, or of a candidate of a `schema.PREFERENCE` row."""
+    if candidate.get("error"):
+        return MediaError(candidate["error"])
+    if candidate["media"] is None and candidate["text"] is not None:
+        return candidate["text"]
+    return picture_of(candidate["media"])
 
 
 class JudgeScorer:
@@ -53,14 +79,12 @@ class JudgeScorer:
         questions, asked = [], []
         verdicts: list[PairVerdict | PointVerdict | None] = [None] * len(items)
         for i, item in enumerate(items):
-            form = self.protocol.form(item.task, item.kind)
-            bad = next((p for p in item.pictures if isinstance(p, MediaError)), None)
-            if bad is not None:
+            form = item.form or self.protocol.form(item.task, item.kind)
+            try:
+                questions.append(item.question(form))
+                asked.append((i, form))
+            except MediaError as bad:
                 verdicts[i] = (PairVerdict if item.kind == "pair" else PointVerdict)("media_error", reason=str(bad))
-                continue
-            shown = tuple(p for p in item.pictures if isinstance(p, Image.Image))
-            questions.append(Question(form.messages(item.prompt), shown, tuple(form.answers)))
-            asked.append((i, form))
         for (i, form), reading in zip(asked, self.engine.read(questions), strict=True):
             verdicts[i] = self._verdict(form, reading)
         return [v for v in verdicts if v is not None]
@@ -87,21 +111,22 @@ class JudgeScorer:
         """The verdict columns of a `schema.JUDGED_SET` row.
 
         row: a `schema.CANDIDATE_SET` row. pairs: candidate indices in the order to be shown; repeat a pair swapped to
-        ask both orders. Every candidate is also scored as a point.
+        ask both orders. Every candidate is also scored as a point. Of candidates that are equal the judge sees the
+        first alone, and a pair of them is a tie that is not asked.
         """
-        pictures = {
-            c["index"]: MediaError(c["error"]) if c["error"] else picture_of(c["media"]) for c in row["candidates"]
-        }
         task, prompt = row["task"], row["prompt"]
-        items = [Item(task, "pair", prompt, (pictures[a], pictures[b])) for a, b in pairs]
-        items += [Item(task, "point", prompt, (picture,)) for picture in pictures.values()]
-        verdicts = self.ask(items)
+        context = tuple(picture_of(media) for media in row["context"] or ())
+        shown = {candidate["index"]: shown_of(candidate) for candidate in row["candidates"]}
+        first = first_equals(row["candidates"])
+        points = list(dict.fromkeys(first.values()))
+        orders = list(dict.fromkeys((first[a], first[b]) for a, b in pairs if first[a] != first[b]))
+        items = [Item(task, "pair", prompt, (shown[a], shown[b]), context) for a, b in orders]
+        items += [Item(task, "point", prompt, (shown[i],), context) for i in points]
+        found = dict(zip([*orders, *points], self.ask(items), strict=True))
+        tie = PairVerdict("tie", 0.0, 0.0, 1.0, reason=EQUAL)
+        ranked = [(a, b, tie if first[a] == first[b] else found[first[a], first[b]]) for a, b in pairs]
         return {
-            "pair_verdicts": [
-                v.row(a, b) for v, (a, b) in zip(verdicts, pairs, strict=False) if isinstance(v, PairVerdict)
-            ],
-            "point_verdicts": [
-                v.row(i) for v, i in zip(verdicts[len(pairs) :], pictures, strict=True) if isinstance(v, PointVerdict)
-            ],
+            "pair_verdicts": [v.row(a, b) for a, b, v in ranked if isinstance(v, PairVerdict)],
+            "point_verdicts": [v.row(i) for i in shown if isinstance(v := found[first[i]], PointVerdict)],
             "scale": self.protocol.scale(task).row(),
         }

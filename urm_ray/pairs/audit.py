@@ -7,6 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from urm_ray.pairs.sifting import DROP_REASONS
+from urm_ray.store import StoreError
+
+ENOUGH_PROMPTS = 8
+"""Prompts with scores below which equal scores may still be chance."""
+BLUR = 1e-5
+"""Share of the scale within which two scores are equal: arithmetic, not judgement, tells them apart."""
 
 
 def audit(rows: Iterable[dict[str, Any]], both_orders: bool) -> dict[str, Any]:
@@ -26,3 +32,24 @@ def audit(rows: Iterable[dict[str, Any]], both_orders: bool) -> dict[str, Any]:
             dropped[row["dropped"]] += 1
     verdicts = total["pairs_asked"] * (2 if both_orders else 1)
     return {**total, "verdicts": verdicts, "dropped": dict(dropped)}
+
+
+def need_spread(rows: Iterable[dict[str, Any]]) -> None:
+    """StoreError where a judge tells no candidate from another: every prompt's point scores are all the same.
+
+    Such a judge (an image it does not see, a server that answers 0.2 to everything) makes batches that look healthy.
+    rows: `point_verdicts` and `scale` of `schema.JUDGED_SET` rows.
+    """
+    prompts, seen = 0, set()
+    for row in rows:
+        scores = [verdict["score"] for verdict in row["point_verdicts"] if verdict["outcome"] == "score"]
+        if len(scores) < 2:
+            continue
+        width = row["scale"]["maximum"] - row["scale"]["minimum"]
+        if max(scores) - min(scores) > BLUR * width:
+            return
+        prompts += 1
+        seen.add(round(scores[0], 3))
+    if prompts >= ENOUGH_PROMPTS:
+        given = f"always {seen.pop()}" if len(seen) == 1 else "another for each prompt, but never for its candidates"
+        raise StoreError(f"the judge gives all candidates of a prompt the same score ({prompts} prompts; {given})")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from urm_ray import schema
 from urm_ray.config import Config, Task
 from urm_ray.pipeline.pools import use_threads
-from urm_ray.pipeline.units import done_ids, read_unit
+from urm_ray.pipeline.units import done_ids, mark_unit, read_unit
 
 
 def _extend(batch: pa.Table, rows: list[dict[str, Any]], fields: list[pa.Field]) -> pa.Table:
@@ -21,8 +22,8 @@ def _extend(batch: pa.Table, rows: list[dict[str, Any]], fields: list[pa.Field])
 class Sample:
     """Turns units of prompts into `schema.CANDIDATE_SET` rows.
 
-    The pictures of a unit are made in the same batches in every run, restarts included: how a picture is rounded may
-    depend on what else is in its batch, and equal settings must give equal bytes.
+    The candidates of a unit are made in the same batches in every run, restarts included: how one is rounded may depend
+    on what else is in its batch, and equal settings must give equal bytes.
     """
 
     def __init__(
@@ -35,12 +36,11 @@ class Sample:
         folder: str,
         num_cpus: float,
     ) -> None:
-        from urm_ray.candidates.image import ImageSampler
+        from urm_ray.candidates.samplers import load_sampler
 
         use_threads(num_cpus)
         settings = Config(**config)
-        policy = settings.policy(task)
-        self.sampler = ImageSampler(path, policy.sampler, policy.dtype, policy.device)
+        self.task, self.sampler = task, load_sampler(task, path, settings.policy(task))
         self.seed, self.count, self.digest, self.folder = settings.run.seed, count, sampler_digest, folder
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -48,11 +48,13 @@ class Sample:
 
     def _unit(self, unit: dict[str, Any]) -> pa.Table:
         from urm_ray.candidates.image import seeds
+        from urm_ray.candidates.samplers import asked_of
 
         rows = read_unit(unit)
         done = done_ids(self.folder, unit["unit"], "prompt_id")
-        ids, prompts = rows["prompt_id"].to_pylist(), rows["prompt"].to_pylist()
-        requests = [(p, seed) for i, p in zip(ids, prompts, strict=True) for seed in seeds(self.seed, i, self.count)]
+        ids = rows["prompt_id"].to_pylist()
+        asked = [asked_of(self.task, row) for row in rows.select(["prompt", "context"]).to_pylist()]
+        requests = [(a, seed) for i, a in zip(ids, asked, strict=True) for seed in seeds(self.seed, i, self.count)]
         wanted = [i not in done for i in ids for _ in range(self.count)]
         made = self.sampler.sample(requests, wanted)
         sets = [
@@ -84,7 +86,7 @@ class Judge:
         from urm_ray.pairs.ranking import POLICIES, asked_orders
 
         rows = []
-        for row in batch.select(["task", "prompt", "candidates"]).to_pylist():
+        for row in batch.select(["task", "prompt", "context", "candidates"]).to_pylist():
             pairs = POLICIES[self.config.pairs.ranking](len(row["candidates"])) if self.rank else []
             verdicts = self.scorer.judge_set(row, asked_orders(pairs, self.config.pairs.both_orders))
             rows.append({**verdicts, "judge_digest": self.digest})
@@ -119,5 +121,47 @@ class Score:
     def __call__(self, batch: pa.Table) -> pa.Table:
         from urm_ray.evaluation.scorer import figures_of
 
-        rows = [{"figures": figures_of(self.scorer, row)} for row in batch.select(["prompt", "candidates"]).to_pylist()]
+        columns = ["prompt", "context", "candidates"]
+        rows = [{"figures": figures_of(self.scorer, row)} for row in batch.select(columns).to_pylist()]
         return _extend(batch, rows, [self.FIELD])
+
+
+class Reference:
+    """Adds the `schema.REFERENCE` columns to the pairs of units of sifted sets; a dropped row is unfit."""
+
+    def __init__(self, config: dict[str, Any], task: Task, path: str, reference_digest: str, num_cpus: float) -> None:
+        from urm_ray.training.logps import ReferenceLogps
+
+        use_threads(num_cpus)
+        policy = Config(**config).policy(task)
+        self.reference = ReferenceLogps(path, policy.vlm_dpo, reference_digest, device=policy.device)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        return pa.concat_tables([self._unit(unit) for unit in batch.to_pylist()])
+
+    def _unit(self, unit: dict[str, Any]) -> pa.Table:
+        rows = read_unit(unit, [*schema.ANSWER_PAIR.names[: -len(schema.REFERENCE)], "dropped"])
+        kept = pc.is_null(rows["dropped"])
+        dropped = rows.filter(pc.invert(kept))
+        nothing = dict.fromkeys(schema.REFERENCE.names)
+        unfit = [nothing | {"unfit": reason} for reason in dropped["dropped"].to_pylist()]
+        made = pa.concat_tables([self.reference(rows.filter(kept)), _extend(dropped, unfit, list(schema.REFERENCE))])
+        return made.drop_columns(["dropped"])
+
+
+class Encode:
+    """Turns units of sifted sets into `schema.ENCODED_PAIR` rows of the same units."""
+
+    def __init__(self, config: dict[str, Any], task: Task, path: str, num_cpus: float) -> None:
+        from urm_ray.training.encode_pairs import COLUMNS, EncodePairs
+
+        use_threads(num_cpus)
+        settings = Config(**config)
+        policy = settings.policy(task)
+        self.encode = EncodePairs(path, policy.dpo, settings.run.seed, device=policy.device)
+        self.columns = COLUMNS
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        return pa.concat_tables(
+            [mark_unit(self.encode(read_unit(unit, self.columns)), unit) for unit in batch.to_pylist()]
+        )

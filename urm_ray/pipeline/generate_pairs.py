@@ -7,7 +7,7 @@ from typing import Any
 from urm_ray import schema, store
 from urm_ray.config import Task
 from urm_ray.models import resolve
-from urm_ray.pairs.audit import audit
+from urm_ray.pairs.audit import audit, need_spread
 from urm_ray.pipeline.actors import Judge, Sample, Sift
 from urm_ray.pipeline.pools import actor_pool, bind
 from urm_ray.pipeline.run import Run
@@ -62,6 +62,7 @@ def generate_pairs(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
         count_null="dropped",
         counted="pairs kept",
     )
+    need_spread(stage.rows("sifted", ["point_verdicts", "scale"]).to_pylist())
     counts = audit(stage.rows("sifted", AUDIT_COLUMNS).to_pylist(), config.pairs.both_orders)
     print(f"[{stage.name}] kept {counts['kept']} of {counts['prompts']}, dropped {counts['dropped']}", flush=True)
     if not counts["kept"]:

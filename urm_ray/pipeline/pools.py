@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.data import ActorPoolStrategy
 
-from urm_ray.config import PoolConfig
+from urm_ray.config_training import PoolConfig
 
 
 def actor_pool(pool: PoolConfig) -> dict[str, Any]:

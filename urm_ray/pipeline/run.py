@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from urm_ray import store
-from urm_ray.config import Config, Task
+from urm_ray.config import Config, Task, understands
 from urm_ray.fingerprint import fingerprint
 from urm_ray.models import resolve
 from urm_ray.schema import digest
@@ -60,7 +60,7 @@ class Run:
             policy = c.policy(task)
             settings = c.digest_of("judge", "pairs"), policy.digest_of("sampler", "generate")
             generate = digest(found["reward"], seed, settings, self.model_digest(policy.path))
-            dpo = digest(generate, policy.digest_of("dpo"))
+            dpo = digest(generate, policy.digest_of("vlm_dpo" if understands(task) else "dpo"))
             evaluate = digest(dpo, policy.digest_of("evaluate"))
             for name, value in (("generate", generate), ("dpo", dpo), ("evaluate", evaluate)):
                 found[key(name, task)] = value

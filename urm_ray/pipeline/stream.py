@@ -9,7 +9,7 @@ import pyarrow as pa
 import ray
 
 from urm_ray import store
-from urm_ray.config import TrainConfig
+from urm_ray.config_training import TrainConfig
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.progress import Progress
 from urm_ray.pipeline.units import WriteUnits, pending, plan

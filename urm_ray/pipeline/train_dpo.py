@@ -1,4 +1,4 @@
-"""Stage 5: Diffusion-DPO of the policy from the preference pairs."""
+"""Stage 5: DPO of the policy from the preference pairs: Diffusion-DPO, or DPO of a VLM."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from urm_ray import store
-from urm_ray.config import Task
+from urm_ray import schema, store
+from urm_ray.config import Task, understands
+from urm_ray.config_training import TrainConfig
 from urm_ray.models import resolve
 from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.read_pairs import READ, encode_pairs, refer_pairs, reference_of
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
 from urm_ray.store import Stage
-
-COLUMNS = ["pair_id", "prompt", "chosen", "rejected", "dropped"]
+from urm_ray.training.answer_pairs import fitting
 
 
 def kept(batch: pa.Table) -> pa.Table:
@@ -23,28 +24,32 @@ def kept(batch: pa.Table) -> pa.Table:
 
 
 def train_dpo(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
-    from urm_ray.training.diffusion_dpo import dpo_loop
+    from urm_ray.training.dpo_loop import dpo_loop
     from urm_ray.training.launch import launch
+    from urm_ray.training.vlm_dpo import vlm_dpo_loop
 
     connect()
-    policy, generated = run.config.policy(task), run.finished("generate", task)
-    config = policy.dpo
-    pairs = generated.manifest()["audit"]["kept"]
-    rows = training_rows(generated.units("sifted"), COLUMNS, passes_needed(pairs, config)).map_batches(
-        kept, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
+    policy = run.config.policy(task)
+    settings: dict[str, Any] = {"policy": resolve(policy.path), "seed": run.config.run.seed, "stage": stage.uri}
+    config: TrainConfig
+    if understands(task):
+        loop, config, columns, usable = vlm_dpo_loop, policy.vlm_dpo, schema.ANSWER_PAIR, fitting
+        pairs = refer_pairs(run, stage, task)
+        settings |= {"reference_digest": reference_of(run, task), "frames_of": None}
+    else:
+        loop, config, columns, usable = dpo_loop, policy.dpo, schema.ENCODED_PAIR, kept
+        pairs = encode_pairs(run, stage, task)
+    settings |= {"train": config.model_dump(), "rows": min(pairs[None], config.shuffle_rows)}
+    rows = training_rows(stage.units(READ), columns.names, passes_needed(pairs[None], config)).map_batches(
+        usable, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
     )
-    settings = {
-        "train": config.model_dump(),
-        "policy": resolve(policy.path),
-        "seed": run.config.run.seed,
-        "stage": stage.uri,
-        "rows": min(pairs, 2048),
-    }
-    launch(dpo_loop, settings, config, stage, rows)
+    launch(loop, settings, config, stage, rows)
+    store.delete_dir(stage.path(READ))
     history = store.read_json(stage.path("history.json"))
     return {
         "steps": history[-1]["step"],
         "first_loss": history[0]["loss"],
         "final_loss": history[-1]["loss"],
-        "pairs": pairs,
+        "pairs": pairs[None],
+        "left_out": {reason: count for reason, count in pairs.items() if reason},
     }

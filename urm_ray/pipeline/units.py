@@ -41,9 +41,13 @@ def pending(units: list[dict[str, Any]], folder: str) -> list[dict[str, Any]]:
     return [unit for unit in units if file_name(unit["unit"]) not in there]
 
 
-def read_unit(unit: dict[str, Any]) -> pa.Table:
+def read_unit(unit: dict[str, Any], columns: list[str] | None = None) -> pa.Table:
     """All rows of a unit, with the columns `unit` and `unit_rows` that tell the writer where they belong."""
-    rows = store.read_table(unit["file"]).slice(unit["start"], unit["rows"])
+    return mark_unit(store.read_table(unit["file"], columns).slice(unit["start"], unit["rows"]), unit)
+
+
+def mark_unit(rows: pa.Table, unit: dict[str, Any]) -> pa.Table:
+    """Rows of a unit with the columns `unit` and `unit_rows`."""
     for name, value in ((UNIT, unit["unit"]), (UNIT_ROWS, unit["rows"])):
         rows = rows.append_column(name, pa.array([value] * len(rows), pa.int64()))
     return rows

@@ -6,12 +6,12 @@ from typing import Any
 
 from urm_ray.report.charts import stacked
 from urm_ray.report.markup import Html, el, join
-from urm_ray.report.pictures import picture, size_class
+from urm_ray.report.pictures import asked, shown, size_class
 from urm_ray.report.selection import extremes, rows_of
 from urm_ray.report.summary import Sources
 from urm_ray.report.wording import number, words
 
-_COLUMNS = ["prompt", "chosen", "rejected", "chosen_score", "rejected_score", "margin", "pair_verdicts"]
+_COLUMNS = ["prompt", "context", "chosen", "rejected", "chosen_score", "rejected_score", "margin", "pair_verdicts"]
 
 
 def _verdict(verdict: dict[str, Any], index: int, kind: str) -> Html:
@@ -37,7 +37,7 @@ def _side(row: dict[str, Any], side: str) -> Html:
     against = f"candidate {index} against {', '.join(map(str, others)) or 'none'}"
     return el(
         "figure",
-        picture(candidate, f"{side}: {row['prompt']}"),
+        shown(candidate, f"{side}: {row['prompt']}"),
         el("figcaption", el("span", side, class_=f"side {side}"), el("span", number(score, digits=2), class_="rating")),
         el("div", el("small", against), *[_verdict(v, index, side) for v in asked], class_="verdicts"),
     )
@@ -46,7 +46,7 @@ def _side(row: dict[str, Any], side: str) -> Html:
 def _card(row: dict[str, Any]) -> Html:
     margin = el("p", "margin ", el("strong", number(row["margin"], digits=2)), class_="margin")
     sides = el("div", _side(row, "chosen"), _side(row, "rejected"), class_="duo")
-    return el("article", el("p", row["prompt"], class_="prompt", title=row["prompt"]), margin, sides, class_="pair")
+    return el("article", asked(row), margin, sides, class_="pair")
 
 
 def pairs_section(sources: Sources, task: str) -> Html:
@@ -58,7 +58,7 @@ def pairs_section(sources: Sources, task: str) -> Html:
     rows = rows_of(stage, "sifted", {*best, *worst}, _COLUMNS)
     note = (
         "Chosen is the best point score among the candidates that won their adjacent pair, rejected the worst among "
-        "those that lost; the margin is the difference. Under each picture: the judge's probabilities for its own "
+        "those that lost; the margin is the difference. Under each candidate: the judge's probabilities for its own "
         "adjacent pair, in both orders. The number is the chance that this candidate is the better one; grey is a tie, "
         "pale its neighbour."
     )

@@ -17,7 +17,7 @@ from urm_ray.report.training import judge_training, training_section
 from urm_ray.report.wording import words
 
 # The browser itself enforces that the page loads nothing and runs nothing.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 
 
 def _section(name: str, title: str, *content: Html) -> Html:

@@ -37,8 +37,8 @@ def reward_curves(history: History) -> Html:
 
 
 def dpo_curves(history: History) -> Html:
-    """DPO loss against ln 2, both errors over the reference's, and the pairs that are told apart."""
-    apart = [curve(history, "winner_excess", "winner", "winner"), curve(history, "loser_excess", "loser", "loser")]
+    """DPO loss against ln 2, how far both sides have gone from the reference, and the pairs that are told apart."""
+    answers = any("rewards/chosen" in entry for entry in history)
     return el(
         "div",
         _chart(
@@ -48,21 +48,37 @@ def dpo_curves(history: History) -> Html:
             "loss",
             (math.log(2), "ln 2"),
         ),
-        _chart(
-            "Denoising error relative to the reference",
-            "error / reference error \N{MINUS SIGN} 1: the loser's should rise above the winner's",
-            apart,
-            "relative error",
-            (0.0, "reference"),
-        ),
+        _rewards(history) if answers else _errors(history),
         _chart(
             "DPO accuracy",
             "share of pairs whose winner gained more on the reference than its loser",
-            [curve(history, "accuracy", "accuracy", "winner")],
+            [curve(history, "rewards/accuracies" if answers else "accuracy", "accuracy", "winner")],
             "share of pairs",
             (0.5, "chance"),
         ),
         class_="charts",
+    )
+
+
+def _errors(history: History) -> Html:
+    """Of a diffusion policy."""
+    return _chart(
+        "Denoising error relative to the reference",
+        "error / reference error \N{MINUS SIGN} 1: the loser's should rise above the winner's",
+        [curve(history, "winner_excess", "winner", "winner"), curve(history, "loser_excess", "loser", "loser")],
+        "relative error",
+        (0.0, "reference"),
+    )
+
+
+def _rewards(history: History) -> Html:
+    """Of a policy that answers."""
+    return _chart(
+        "Implicit rewards",
+        "beta times the gain in log-probability on the reference: the winner's should rise above the loser's",
+        [curve(history, "rewards/chosen", "winner", "winner"), curve(history, "rewards/rejected", "loser", "loser")],
+        "reward",
+        (0.0, "reference"),
     )
 
 

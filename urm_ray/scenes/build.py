@@ -1,10 +1,11 @@
 """Builds the tiny checkpoints of the embedded world that the package ships.
 
     python -m urm_ray.scenes.build text_to_image --out urm_ray/scenes/checkpoints/text_to_image
+    python -m urm_ray.scenes.build text_to_video --out urm_ray/scenes/checkpoints/text_to_video
     python -m urm_ray.scenes.build vlm --out urm_ray/scenes/checkpoints/vlm
 
-Each takes half an hour of two CPU cores. `--set name=value` changes a build setting. The settings and the measured
-quality are stored beside the weights as build.json.
+Each takes half an hour to an hour of two CPU cores; text_to_video starts from text_to_image. `--set name=value` changes
+a build setting. The settings and the measured quality are stored beside the weights as build.json.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from urm_ray.config_file import override
 
-KINDS = ("text_to_image", "vlm")
+KINDS = ("text_to_image", "text_to_video", "vlm")
 
 
 def builder(kind: str) -> tuple[type, Callable[[Any, Path], dict[str, Any]]]:
@@ -28,6 +29,10 @@ def builder(kind: str) -> tuple[type, Callable[[Any, Path], dict[str, Any]]]:
         from urm_ray.scenes import build_vlm
 
         return build_vlm.VlmBuild, build_vlm.build
+    if kind == "text_to_video":
+        from urm_ray.scenes import build_video
+
+        return build_video.VideoBuild, build_video.build
     from urm_ray.scenes import build_diffusion
 
     return build_diffusion.DiffusionBuild, build_diffusion.build

@@ -39,9 +39,8 @@ class DiffusionBuild(BaseModel, frozen=True, extra="forbid"):
     minutes: float = 26.0
 
 
-def build_tokenizer(folder: Path) -> CLIPTokenizer:
+def build_tokenizer(folder: Path, captions: list[str]) -> CLIPTokenizer:
     """A CLIP byte-pair tokenizer whose merges are learnt from the captions."""
-    captions = [scene.caption() for scene in all_scenes()]
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
     bpe.pre_tokenizer = pre_tokenizers.Whitespace()
     bpe.train_from_iterator(
@@ -58,6 +57,24 @@ def build_tokenizer(folder: Path) -> CLIPTokenizer:
     tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=16)
     assert tokenizer.decode(tokenizer(captions[-1]).input_ids, skip_special_tokens=True).strip() == captions[-1]
     return tokenizer
+
+
+def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """A CLIP text encoder of width 64 with random weights."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=64,
+            intermediate_size=192,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=16,
+            projection_dim=64,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
 
 
 def _as_tensor(pictures: list[Image.Image]) -> torch.Tensor:
@@ -173,22 +190,8 @@ def build(settings: DiffusionBuild, folder: Path) -> dict[str, float]:
     torch.manual_seed(settings.seed)
     pairs = list(captioned(settings.seed, settings.pictures, settings.wrong_captions, settings.spoiled_pictures))
     pixels = ((_as_tensor([p for p, _ in pairs]) + 1) * 127.5).round().to(torch.uint8)
-    tokenizer = build_tokenizer(folder / "tokenizer")
+    tokenizer = build_tokenizer(folder / "tokenizer", [scene.caption() for scene in all_scenes()])
     vae = build_vae(settings, pixels)
-    text = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=64,
-            intermediate_size=192,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            max_position_embeddings=16,
-            projection_dim=64,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
     unet = UNet2DConditionModel(
         sample_size=SIZE // 4,
         in_channels=4,
@@ -212,7 +215,7 @@ def build(settings: DiffusionBuild, folder: Path) -> dict[str, float]:
     )
     pipeline = StableDiffusionPipeline(
         vae=vae,
-        text_encoder=text,
+        text_encoder=build_text_encoder(tokenizer),
         tokenizer=tokenizer,
         unet=unet,
         scheduler=scheduler,

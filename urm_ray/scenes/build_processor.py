@@ -39,7 +39,12 @@ def _texts(rng: random.Random) -> list[str]:
     for a, b in zip(views[::2], views[1::2], strict=True):
         texts += [text for e in (about_one(a, rng), about_two(a, b, rng)) for text in (e.question, e.answer)]
     for form in UNIFIED.forms.values():
-        texts += [*form.labels, form.asking.replace("{prompt}", ""), *form.answers] * 50
+        texts += [
+            *form.labels,
+            form.lead.replace("{prompt}", ""),
+            form.asking.replace("{prompt}", ""),
+            *form.answers,
+        ] * 50
     return texts + ["user", "assistant", "Image 1:", "Image 2:", " 1 2 3 4 5 6 7 8 9 0"] * 200
 
 

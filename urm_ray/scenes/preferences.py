@@ -44,15 +44,17 @@ def candidate(asked: Scene, rng: random.Random) -> tuple[Image.Image, float]:
 
 
 class Scenes:
-    """The embedded world as a source of preferences and prompts.
+    """The pictures of the embedded world as a source of preferences and prompts.
 
     Training labels are one rater's, with slips. Held-out labels are the consensus: no slips, scores not rounded.
     Captions of held-out rows and prompts never occur in the training ones.
     """
 
+    task: Task = "image_generation"
+
     def __init__(self, path: str | None, seed: int, task: Task, wanted: dict[str, int]) -> None:
-        if task != "image_generation":
-            raise SourceError(f"the embedded world has no preferences of {task}")
+        if task != self.task:
+            raise SourceError(f"{type(self).__name__} has no rows of {task}")
         self.seed, self.wanted = seed, wanted
 
     def size(self, part: Part) -> int:
@@ -65,7 +67,7 @@ class Scenes:
             for caption in self._captions(part)[start:stop]:
                 yield {
                     "prompt_id": digest("prompt", caption),
-                    "task": "image_generation",
+                    "task": self.task,
                     "prompt": caption,
                     "context": [],
                     "source": "scenes",
@@ -87,7 +89,7 @@ class Scenes:
         shown = [candidate(scene, rng) for _ in range(2 if pair else 1)]
         row: dict[str, Any] = {
             "preference_id": digest("scenes", self.seed, part, number),
-            "task": "image_generation",
+            "task": self.task,
             "kind": "pair" if pair else "point",
             "prompt": scene.caption(),
             "context": [],

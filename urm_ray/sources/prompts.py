@@ -1,4 +1,7 @@
-"""Prompts from a text file: a prompt a line, or a JSON object a line with `prompt` and, if you like, `prompt_id`."""
+"""Prompts from a text file: a prompt a line, or a JSON object a line with `prompt` and, if you like, more.
+
+`prompt_id` names it; `images` lists the pictures that it asks about, as paths inside the file's folder.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from urm_ray.config import Task
+from urm_ray.media import MediaError, read_image
 from urm_ray.schema import digest
 from urm_ray.sources.registry import Part, Rejected, SourceError
 from urm_ray.sources.split import split
@@ -30,12 +34,12 @@ class PromptFile:
         prompts, ids = set(), set()
         for number, line in enumerate(self.path.read_bytes().splitlines(), start=1):
             row = self._row(f"{self.path.name}:{number}", line) if line.strip() else None
-            if row is None or (isinstance(row, dict) and row["prompt"] in prompts):
+            if row is None or (isinstance(row, dict) and (row["prompt"], *row["context"]) in prompts):
                 continue
             if isinstance(row, dict) and row["prompt_id"] in ids:
                 row = Rejected(f"{self.path.name}:{number}", "repeated prompt_id", row["prompt_id"])
             if isinstance(row, dict):
-                prompts.add(row["prompt"])
+                prompts.add((row["prompt"], *row["context"]))
                 ids.add(row["prompt_id"])
             rows.append(row)
         if not rows:
@@ -55,7 +59,23 @@ class PromptFile:
 
     def read(self, part: Part, start: int, stop: int) -> Iterator[dict[str, Any] | Rejected]:
         for i in self._parts[part][start:stop]:
-            yield self._rows[i]
+            row = self._rows[i]
+            yield self._with_pictures(row) if isinstance(row, dict) and row["context"] else row
+
+    def _with_pictures(self, row: dict[str, Any]) -> dict[str, Any] | Rejected:
+        """The row with the pictures in place of their paths."""
+        folder, context = self.path.parent.resolve(), []
+        for name in row["context"]:
+            file = (folder / name).resolve()
+            if not file.is_relative_to(folder):
+                return Rejected(row["prompt_id"], "picture outside of the prompt file's folder", name)
+            try:
+                context.append(read_image(file.read_bytes()))
+            except OSError as error:
+                return Rejected(row["prompt_id"], "unreadable picture", f"{name}: {error.strerror}")
+            except MediaError as error:
+                return Rejected(row["prompt_id"], "undecodable picture", f"{name}: {error}")
+        return row | {"context": context}
 
     def _row(self, where: str, line: bytes) -> dict[str, Any] | Rejected:
         try:
@@ -71,11 +91,14 @@ class PromptFile:
             return Rejected(where, "no prompt text")
         if len(prompt) > MAX_CHARACTERS:
             return Rejected(where, "prompt too long", f"{len(prompt)} characters, {MAX_CHARACTERS} at most")
+        names = value.get("images") or [] if isinstance(value, dict) else []
+        if not isinstance(names, list) or not all(isinstance(name, str) and "\0" not in name for name in names):
+            return Rejected(where, "images is not a list of paths", str(names)[:80])
         prompt = prompt.strip()
         return {
-            "prompt_id": digest("prompt", prompt) if named in (None, "") else str(named),
+            "prompt_id": digest("prompt", prompt, *names) if named in (None, "") else str(named),
             "task": self.task,
             "prompt": prompt,
-            "context": [],
+            "context": names,
             "source": self.path.name,
         }

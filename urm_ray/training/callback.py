@@ -12,9 +12,7 @@ import ray.train
 from ray.train import Checkpoint
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says why in one sentence."""
+from urm_ray.training.guards import TrainingError
 
 
 class RayTrainCallback(TrainerCallback):

@@ -57,26 +57,31 @@ class RewardCollate:
 
     def answer(self, row: dict[str, Any]) -> str:
         """What the judge should say to a row of `both_orders`."""
-        form = self.protocol.form(row["task"], row["kind"])
+        form = self.protocol.form_of(row)
         if row["kind"] == "pair":
             return form.answer_for(_MIRRORED[row["label"]] if row[SWAPPED] else row["label"])
         assert form.scale is not None
         own = row["scale"]
         share = (row["score"] - own["minimum"]) / (own["maximum"] - own["minimum"])
         score = form.scale.minimum + share * (form.scale.maximum - form.scale.minimum)
-        return form.answer_for(dithered(score, row["preference_id"]))
+        step = form.scale.step
+        return form.answer_for(step * dithered(score / step, row["preference_id"]))
 
     def __call__(self, table: pa.Table) -> dict[str, torch.Tensor]:
         texts, images, lengths = [], [], []
         for row in table.to_pylist():
-            form = self.protocol.form(row["task"], row["kind"])
-            shown = [decode_image(c["media"]) for c in row["candidates"]]
+            form, candidates = self.protocol.form_of(row), row["candidates"][:: -1 if row[SWAPPED] else 1]
+            context = row["context"] or []
+            said = [c["text"] for c in candidates if form.slot == "text"]
+            shown = [] if said else [c["media"] for c in candidates]
             closed = self.answer(row) + self.processor.tokenizer.eos_token
             question = self.processor.apply_chat_template(
-                form.messages(row["prompt"]), tokenize=False, add_generation_prompt=True
+                form.messages(row["prompt"], [media["kind"] for media in context], said),
+                tokenize=False,
+                add_generation_prompt=True,
             )
             texts.append(question + closed)
-            images.append(shown[::-1] if row[SWAPPED] else shown)
+            images.append([decode_image(media) for media in [*context, *shown]])
             lengths.append(self._answer_length(closed))
         inputs = dict(
             self.processor(text=texts, images=images, padding=True, padding_side="right", return_tensors="pt")

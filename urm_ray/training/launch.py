@@ -15,7 +15,7 @@ from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, Sc
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from urm_ray import store
-from urm_ray.config import TrainConfig
+from urm_ray.config_training import TrainConfig
 from urm_ray.schema import digest
 
 

@@ -28,18 +28,27 @@ def sample_errors(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor
 def diffusion_dpo_loss(
     predicted: torch.Tensor, reference: torch.Tensor, target: torch.Tensor, beta: float
 ) -> DiffusionDpo:
-    """-log sigmoid(-beta / 2 * [(winner - its reference) - (loser - its reference)]) of denoising errors.
-
-    Paper III-D; Diffusion-DPO (arXiv 2311.12908), eq. 14, with T * omega(lambda_t) folded into beta.
+    """`dpo_loss_of_errors` of two models' predictions.
 
     predicted, reference, target: (2B, ...), the B winners first, then their losers in the same order, with the same
     noise and timestep for both of a pair.
     """
-    if len(predicted) % 2:
-        raise ValueError("a batch holds winners and as many losers")
-    winner, loser = sample_errors(predicted, target).chunk(2)
     with torch.no_grad():
-        winner_reference, loser_reference = sample_errors(reference, target).chunk(2)
+        reference_errors = sample_errors(reference, target)
+    return dpo_loss_of_errors(sample_errors(predicted, target), reference_errors, beta)
+
+
+def dpo_loss_of_errors(errors: torch.Tensor, reference: torch.Tensor, beta: float) -> DiffusionDpo:
+    """-log sigmoid(-beta / 2 * [(winner - its reference) - (loser - its reference)]) of denoising errors.
+
+    Paper III-D; Diffusion-DPO (arXiv 2311.12908), eq. 14, with T * omega(lambda_t) folded into beta.
+
+    errors, reference: (2B,), the B winners first, then their losers in the same order.
+    """
+    if len(errors) % 2:
+        raise ValueError("a batch holds winners and as many losers")
+    winner, loser = errors.chunk(2)
+    winner_reference, loser_reference = reference.detach().chunk(2)
     inside = -0.5 * beta * ((winner - winner_reference) - (loser - loser_reference))
     return DiffusionDpo(
         -F.logsigmoid(inside).mean(),

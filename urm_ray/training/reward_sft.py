@@ -9,9 +9,9 @@ from datasets import Dataset as HfDataset
 from datasets.table import InMemoryTable
 from trl import SFTConfig, SFTTrainer
 
-from urm_ray.config import RewardConfig
+from urm_ray.config_training import RewardConfig
 from urm_ray.judge.protocol import protocol
-from urm_ray.models import load_processor, load_vlm
+from urm_ray.models import load_processor, trainable_vlm
 from urm_ray.training.callback import RayTrainCallback, remove_local_checkpoints
 from urm_ray.training.collate import RewardCollate
 from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, start_worker
@@ -44,10 +44,7 @@ def reward_loop(settings: dict[str, Any]) -> None:
     dtype = "bfloat16" if config.bf16 else "float32"
 
     def fresh() -> Any:
-        model = load_vlm(settings["base"], dtype, "cpu", config.attention)[0].train()
-        if not config.train_vision:
-            for name, parameter in model.named_parameters():
-                parameter.requires_grad = "visual" not in name and "vision" not in name
+        model = trainable_vlm(settings["base"], dtype, config.attention, config.train_vision)
         return add_lora(model, config.lora) if config.lora else model
 
     processor = load_processor(settings["base"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from urm_ray.config import TrainConfig
+from urm_ray.config_training import TrainConfig
 
 
 def zero_config(config: TrainConfig) -> dict[str, Any]:

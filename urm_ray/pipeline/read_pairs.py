@@ -1,0 +1,83 @@
+"""What is done once with each preference pair before a training: encoders' and references' forward passes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+
+from urm_ray import schema
+from urm_ray.config import Task
+from urm_ray.models import resolve
+from urm_ray.pipeline.actors import Encode, Reference
+from urm_ray.pipeline.pools import actor_pool, bind
+from urm_ray.pipeline.run import Run
+from urm_ray.pipeline.stream import stream_units
+from urm_ray.store import Stage, StoreError
+from urm_ray.training.logps import reference_digest
+
+READ = "read"
+"""The folder of a stage that holds the pairs as the training reads them."""
+
+
+def encode_pairs(run: Run, stage: Stage, task: Task) -> Counter[str | None]:
+    """Writes `schema.ENCODED_PAIR` units of a diffusion policy's pairs.
+
+    Returns how many there are to train on (None), and how many are left out for each reason.
+    """
+    pool, policy = run.config.policy(task).dpo.encode_pool, run.config.policy(task)
+    settings = {"config": run.config.model_dump(), "task": task, "path": resolve(policy.path)}
+    work = bind(Encode, **settings, num_cpus=pool.num_cpus), actor_pool(pool)
+    return _read(run, stage, task, work, schema.ENCODED_PAIR, "dropped")
+
+
+def refer_pairs(run: Run, stage: Stage, task: Task) -> Counter[str | None]:
+    """Writes `schema.ANSWER_PAIR` units of a VLM policy's pairs; returns as `encode_pairs` does."""
+    policy = run.config.policy(task)
+    pool = policy.vlm_dpo.encode_pool
+    settings = {
+        "config": run.config.model_dump(),
+        "task": task,
+        "path": resolve(policy.path),
+        "reference_digest": reference_of(run, task),
+    }
+    work = bind(Reference, **settings, num_cpus=pool.num_cpus), actor_pool(pool)
+    return _read(run, stage, task, work, schema.ANSWER_PAIR, "unfit")
+
+
+def reference_of(run: Run, task: Task) -> str:
+    policy = run.config.policy(task)
+    return reference_digest(run.model_digest(policy.path), policy.vlm_dpo)
+
+
+def _read(
+    run: Run, stage: Stage, task: Task, work: tuple[Any, dict[str, Any]], output: pa.Schema, reason: str
+) -> Counter[str | None]:
+    actor, pool = work
+
+    def operators(units: Any) -> Any:
+        return units.map_batches(actor, batch_size=1, batch_format="pyarrow", **pool)
+
+    generated = run.finished("generate", task)
+    stream_units(
+        f"{stage.name}: pairs",
+        generated.units("sifted"),
+        stage.path(READ),
+        run.config.policy(task).generate.unit_rows,
+        "prompt_id",
+        output,
+        operators,
+        count_null=reason,
+        counted="to train on",
+    )
+    reasons: Counter[str | None] = Counter(stage.rows(READ, [reason])[reason].to_pylist())
+    known = generated.manifest()["audit"]["dropped"]
+    left_out: dict[str | None, int] = {
+        name: count for name, count in reasons.items() if name is not None and name not in known
+    }
+    if left_out:
+        print(f"[{stage.name}] {sum(left_out.values())} pairs cannot be trained on: {left_out}", flush=True)
+    if not reasons[None]:
+        raise StoreError(f"{stage.name}: none of the preference pairs can be trained on: {left_out}")
+    return Counter({None: reasons[None]} | left_out)

@@ -1,0 +1,65 @@
+"""One Ray Train worker of Diffusion-DPO. It holds the denoiser alone: pairs come encoded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ray.train
+from transformers import TrainingArguments
+
+from urm_ray.config_training import DpoConfig
+from urm_ray.models import load_pipeline
+from urm_ray.training.callback import RayTrainCallback, remove_local_checkpoints
+from urm_ray.training.diffusion_dpo import DiffusionDpoTrainer, trainable
+from urm_ray.training.encode_pairs import load_denoiser
+from urm_ray.training.encoded import collate_encoded
+from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, start_worker
+from urm_ray.training.noising import Noising
+from urm_ray.training.stream import ShardBatches
+from urm_ray.training.zero import trainer_arguments
+
+
+def dpo_loop(settings: dict[str, Any]) -> None:
+    """settings: `train` (DpoConfig), `policy` (path), `seed`, `stage` (URI), `rows` (of the shuffle window)."""
+    config = DpoConfig(**settings["train"])
+    scratch = start_worker(config, settings["stage"])
+
+    def fresh() -> Any:
+        return trainable(load_pipeline(settings["policy"], "float32", "cpu", only=("unet",)).unet, config)
+
+    scheduler = load_pipeline(settings["policy"], device="cpu", only=("scheduler",)).scheduler
+    device = "auto" if config.use_gpu else "cpu"
+    reference = load_denoiser(settings["policy"], config, device) if config.reference == "copy" else None
+    model = fresh()
+    # After the models: under ZeRO-3 these arguments make transformers shard whatever it loads, frozen models too.
+    arguments = trainer_arguments(config, scratch, settings["seed"], use_cpu=not config.use_gpu)
+    arguments |= {"gradient_checkpointing": False}  # the trainer does not know how to ask a U-Net for it
+    arguments = TrainingArguments(**arguments)
+    checkpoint, done = last_checkpoint(scratch)
+    batches = ShardBatches(
+        ray.train.get_dataset_shard("train"),
+        collate_encoded,
+        config.batch,
+        total=config.steps * config.accumulate,
+        start=done * config.accumulate,
+        seed=settings["seed"] % 2**31,
+        window=settings["rows"],
+    )
+    trainer = DiffusionDpoTrainer(
+        model=model,
+        args=arguments,
+        callbacks=[RayTrainCallback("dpo")],
+        batches=batches,
+        noising=Noising(scheduler, config, settings["seed"]),
+        reference=reference,
+        config=config,
+    )
+    run_trainer(trainer, checkpoint)
+
+    def save(denoiser: Any, folder: str) -> None:
+        whole = load_pipeline(settings["policy"], "float32", "cpu")
+        whole.unet = denoiser
+        whole.save_pretrained(folder)
+
+    save_model(trainer, fresh, save, settings["stage"])
+    remove_local_checkpoints(scratch)

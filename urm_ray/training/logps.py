@@ -1,0 +1,97 @@
+"""Log-probabilities of answers, and those of the reference, computed once and stored with each pair."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from urm_ray.config_training import VlmDpoConfig
+from urm_ray.models import load_vlm
+from urm_ray.schema import REFERENCE, digest
+from urm_ray.training.answer_pairs import AnswerPairs, Frames, Pair, PairError
+from urm_ray.training.encode_once import encode_once
+
+_HEAD_POSITIONS = 1024
+
+
+def answer_logps(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Summed log-probability (2B,), in float32, of each answer of a batch of `AnswerPairs`, the chosen ones first.
+
+    Logits are made for the positions of the answers alone, a thousand at a time.
+    """
+    inputs = {name: value for name, value in batch.items() if name != "completion_mask"}
+    answers = batch["completion_mask"][:, 1:].bool()
+    hidden = model.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1][answers]
+    targets = batch["input_ids"][:, 1:][answers]
+    head = model.get_output_embeddings()
+    tokens = torch.cat(
+        [
+            head(states).float().log_softmax(-1).gather(1, wanted[:, None])[:, 0]
+            for states, wanted in zip(hidden.split(_HEAD_POSITIONS), targets.split(_HEAD_POSITIONS), strict=True)
+        ]
+    )
+    # Back to a grid and summed along an axis: a sum by index depends on the order of threads on a GPU.
+    grid = torch.zeros(answers.shape, device=tokens.device)
+    return grid.masked_scatter(answers, tokens).sum(1)
+
+
+def reference_digest(policy_digest: str, config: VlmDpoConfig) -> str:
+    """Digest of all that decides which pairs have stored log-probabilities, and which.
+
+    policy_digest: of the reference's weights, and of how clips become frames where there are clips.
+    """
+    return digest("reference", policy_digest, config.bf16, config.attention, config.clips, config.max_length)
+
+
+class ReferenceLogps:
+    """Adds the `schema.REFERENCE` columns to `schema.PREFERENCE_PAIR` rows with `context`, in their order.
+
+    A pair that cannot be trained on keeps its row, with the reason in `unfit`.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        config: VlmDpoConfig,
+        reference_digest: str,
+        frames_of: Frames | None = None,
+        device: str = "auto",
+    ) -> None:
+        dtype = "bfloat16" if config.bf16 else "float32"
+        self.model, processor, self.device = load_vlm(path, dtype, device, config.attention)
+        encode_once(self.model)
+        self.pairs = AnswerPairs(processor, config.max_length, config.clips, frames_of)
+        self.batch, self.digest = config.reference_batch, reference_digest
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        rows = table.to_pylist()
+        added: list[dict[str, Any]] = []
+        for start in range(0, len(rows), self.batch):
+            added += self._rows(rows[start : start + self.batch])
+        for field in REFERENCE:
+            table = table.append_column(field, pa.array([row[field.name] for row in added], field.type))
+        return table
+
+    def _rows(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        added: list[dict[str, Any]] = []
+        fit: list[tuple[Pair, dict[str, Any]]] = []
+        for row in rows:
+            added.append(dict.fromkeys(REFERENCE.names) | {"reference_digest": self.digest})
+            try:
+                pair = self.pairs.prepare(row)
+                added[-1]["length"] = pair.length
+                fit.append((pair, added[-1]))
+            except PairError as error:
+                added[-1] |= {"length": error.length, "unfit": error.reason}
+        if fit:
+            logps = self._logps([pair for pair, _ in fit]).chunk(2)
+            for (_, row), chosen, rejected in zip(fit, *(half.tolist() for half in logps), strict=True):
+                row |= {"ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
+        return added
+
+    @torch.inference_mode()
+    def _logps(self, pairs: list[Pair]) -> torch.Tensor:
+        batch = self.pairs.join(pairs)
+        return answer_logps(self.model, {name: value.to(self.device) for name, value in batch.items()})

@@ -1,0 +1,153 @@
+"""DPO of a vision-language policy (paper III-D; arXiv 2305.18290) with TRL's losses and a stored reference."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import ray.train
+from datasets import Dataset as HfDataset
+from datasets.table import InMemoryTable
+from peft import PeftModel
+from trl import DPOConfig, DPOTrainer
+
+from urm_ray.config_training import VlmDpoConfig
+from urm_ray.models import load_processor, trainable_vlm
+from urm_ray.training.answer_pairs import SIDES, AnswerPairs
+from urm_ray.training.callback import RayTrainCallback, TrainingError, remove_local_checkpoints
+from urm_ray.training.encode_once import encode_once
+from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, start_worker
+from urm_ray.training.lora import add_lora, peft_config
+from urm_ray.training.stream import ShardBatches
+from urm_ray.training.zero import trainer_arguments
+
+_START_TOLERANCE = {False: 1e-3, True: 2e-2}
+"""By bf16: how far a policy may be from its own stored log-probabilities, as a share of them."""
+
+
+class VlmDpoTrainer(DPOTrainer):
+    """TRL's DPO trainer, fed by a stream of `AnswerPairs` batches that carry the reference's log-probabilities.
+
+    TRL stores a reference for text alone, and knows no clips; its loss takes both as they come in the batch.
+    """
+
+    def __init__(self, *args: Any, batches: ShardBatches, config: VlmDpoConfig, **kwargs: Any) -> None:
+        self.batches, self.config = batches, config
+        self._at_start = batches.start == 0
+        self._bad_logs = 0
+        # The parent wants a data set to look at; rows come from the stream.
+        look = HfDataset(InMemoryTable.from_pydict({"prompt": [""]}), fingerprint="stream")
+        super().__init__(*args, train_dataset=look, data_collator=lambda rows: rows, **kwargs)
+        encode_once(self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model)
+
+    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        return dataset
+
+    def _precompute_ref_logps(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        return dataset
+
+    def get_train_dataloader(self) -> Any:
+        return self.batches
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        self._check({name: values[-1] for name, values in self._metrics["train"].items()})
+        return loss
+
+    def _check(self, figures: dict[str, float]) -> None:
+        """Raises before the step is taken, on all ranks alike: the figures are means over all of them."""
+        if not all(math.isfinite(figures[f"logps/{side}"]) for side in SIDES):
+            raise TrainingError(f"dpo: the log-probabilities after step {self.state.global_step} are not numbers")
+        if self._at_start:
+            self._at_start = False
+            falls = self._falls(figures)
+            if max(map(abs, falls)) > _START_TOLERANCE[self.config.bf16]:
+                raise TrainingError(
+                    f"dpo: before step 1 the policy's log-probabilities are {falls[0]:.2%} (chosen) and {falls[1]:.2%} "
+                    "(rejected) below the stored ones: the reference is not the policy, and the loss would not be ln 2"
+                )
+
+    def _falls(self, figures: dict[str, float]) -> tuple[float, float]:
+        """How far chosen and rejected answers lie below the reference, as a share of its mean log-probability."""
+        ratios = [figures[f"rewards/{side}"] / self.config.beta for side in SIDES]
+        references = [figures[f"logps/{side}"] - ratio for side, ratio in zip(SIDES, ratios, strict=True)]
+        # Answers that the reference is all but sure of have no size to compare with.
+        chosen, rejected = (-n / max(1.0, abs(of)) for n, of in zip(ratios, references, strict=True))
+        return chosen, rejected
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            falls = self._falls({name: sum(v) / len(v) for name, v in self._metrics["train"].items()})
+            logs |= {"chosen_fall": falls[0], "rejected_fall": falls[1]}
+            self._guard(min(falls))
+        super().log(logs, start_time)
+
+    def _guard(self, fall: float) -> None:
+        """Raises when both answers have become improbable: the policy is forgetting, not choosing."""
+        self._bad_logs = self._bad_logs + 1 if fall > self.config.guard_ratio else 0
+        if self.config.guard_patience and self._bad_logs >= self.config.guard_patience:
+            raise TrainingError(
+                f"dpo: at step {self.state.global_step} the log-probabilities of chosen and rejected answers have both "
+                f"been more than {self.config.guard_ratio:.0%} below the reference's for {self._bad_logs} logs"
+            )
+
+
+def dpo_arguments(config: VlmDpoConfig, **arguments: Any) -> DPOConfig:
+    """TRL's settings. arguments: those of `transformers.TrainingArguments`."""
+    return DPOConfig(
+        **arguments,
+        beta=config.beta,
+        loss_type=list(config.loss_type),
+        loss_weights=config.loss_weights,
+        label_smoothing=config.label_smoothing,
+        precompute_ref_log_probs=True,
+        max_length=None,
+    )
+
+
+def vlm_dpo_loop(settings: dict[str, Any]) -> None:
+    """One Ray Train worker.
+
+    settings: `train` (VlmDpoConfig), `policy`, `reference_digest`, `frames_of` (None where there are no clips),
+    `seed`, `stage`, `rows` (of the shuffle window).
+    """
+    config = VlmDpoConfig(**settings["train"])
+    scratch = start_worker(config, settings["stage"])
+    arguments = dpo_arguments(
+        config, **trainer_arguments(config, scratch, settings["seed"], use_cpu=not config.use_gpu)
+    )
+
+    def fresh() -> Any:
+        dtype = "bfloat16" if config.bf16 else "float32"
+        return trainable_vlm(settings["policy"], dtype, config.attention, config.train_vision)
+
+    processor = load_processor(settings["policy"])
+    checkpoint, done = last_checkpoint(scratch)
+    batches = ShardBatches(
+        ray.train.get_dataset_shard("train"),
+        AnswerPairs(processor, config.max_length, config.clips, settings["frames_of"], settings["reference_digest"]),
+        config.batch,
+        total=config.steps * config.accumulate,
+        start=done * config.accumulate,
+        seed=settings["seed"] % 2**31,
+        window=settings["rows"],
+    )
+    model = fresh()
+    trainer = VlmDpoTrainer(
+        model=model,
+        args=arguments,
+        processing_class=processor,
+        # Adapters that came with the model would make TRL keep a second, frozen set of them as the reference.
+        peft_config=peft_config(model, config.lora) if config.lora else None,
+        callbacks=[RayTrainCallback("dpo")],
+        batches=batches,
+        config=config,
+    )
+    run_trainer(trainer, checkpoint)
+
+    def save(trained: Any, folder: str) -> None:
+        trained.save_pretrained(folder)
+        processor.save_pretrained(folder)
+
+    save_model(trainer, lambda: add_lora(fresh(), config.lora) if config.lora else fresh(), save, settings["stage"])
+    remove_local_checkpoints(scratch)
