@@ -61,7 +61,10 @@ def captioned_clips(settings: VideoBuild) -> tuple[torch.Tensor, list[str]]:
 
 
 def build_denoiser(pictures: Any) -> UNet3DConditionModel:
-    """A denoiser of clips whose layers that see one frame are those of a picture denoiser."""
+    """A denoiser of clips whose layers that see one frame start as those of a picture denoiser.
+
+    Attention is divided into other heads here than there, so it is a start and not yet a picture denoiser.
+    """
     old = pictures.unet.config
     unet = UNet3DConditionModel(
         sample_size=old.sample_size,

@@ -1,0 +1,34 @@
+import pytest
+import torch
+
+from urm_ray.models import load_pipeline
+from urm_ray.scenes.build_video import VideoBuild, build_denoiser, captioned_clips
+from urm_ray.scenes.motion import parse
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return load_pipeline(VideoBuild().pictures, "float32", "cpu", "image")
+
+
+def test_the_denoiser_of_clips_starts_with_the_weights_of_the_one_of_pictures(pictures):
+    old, new = pictures.unet.state_dict(), build_denoiser(pictures).state_dict()
+    assert old.keys() < new.keys()
+    assert all(torch.equal(new[name].flatten(), old[name].flatten()) for name in old)
+
+
+@torch.no_grad()
+def test_at_first_it_sees_each_frame_alone(pictures):
+    unet = build_denoiser(pictures).eval()
+    latents, words = torch.randn(1, 4, 3, 8, 8), torch.randn(1, 16, 64)
+    whole = unet(latents, 500, words).sample
+    changed = latents.clone()
+    changed[:, :, 2] += 1
+    torch.testing.assert_close(unet(changed, 500, words).sample[:, :, :2], whole[:, :, :2])
+
+
+def test_clips_and_captions_come_in_step():
+    clips, texts = captioned_clips(VideoBuild(clips=5))
+    assert clips.shape == (5, 8, 3, 32, 32)
+    assert clips.dtype == torch.uint8
+    assert all(parse(text) for text in texts)
