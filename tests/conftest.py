@@ -14,7 +14,7 @@ settings.register_profile(
     "urm",
     deadline=None,
     derandomize=True,
-    max_examples=80,
+    max_examples=50,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("urm")
