@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
 
-from urm_ray.judge.protocol import UNIFIED
-from urm_ray.scenes.grammar import all_scenes, sample_scene
-from urm_ray.scenes.questions import View, about_one, about_two
-from urm_ray.scenes.render import QUALITY_FAULTS
+from urm_ray.judge.protocol import OVERALL, UNIFIED
+from urm_ray.judge.scale import SCALES
+from urm_ray.scenes import motion
+from urm_ray.scenes.clip_preferences import DIMENSIONS
+from urm_ray.scenes.grammar import all_scenes
+from urm_ray.scenes.lessons import KINDS, Shares, draw_lesson
 
 SPECIAL = (
     "<|endoftext|>",
@@ -35,17 +38,18 @@ _WORDS = r"'s|[A-Za-z]+| ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]+|\s+"
 
 def _texts(rng: random.Random) -> list[str]:
     texts = [scene.caption() for scene in all_scenes()]
-    views = [View(sample_scene(rng), rng.choice(QUALITY_FAULTS), rng.randrange(4)) for _ in range(4000)]
-    for a, b in zip(views[::2], views[1::2], strict=True):
-        texts += [text for e in (about_one(a, rng), about_two(a, b, rng)) for text in (e.question, e.answer)]
-    for form in UNIFIED.forms.values():
-        texts += [
-            *form.labels,
-            form.lead.replace("{prompt}", ""),
-            form.asking.replace("{prompt}", ""),
-            *form.answers,
-        ] * 50
-    return texts + ["user", "assistant", "Image 1:", "Image 2:", " 1 2 3 4 5 6 7 8 9 0"] * 200
+    texts += [scene.caption() for scene in rng.sample(motion.all_scenes(), 1500)]
+    for kind in KINDS:
+        for _ in range(2000):
+            lesson = draw_lesson(rng, kind, 1, Shares(answers=0.4))
+            texts += [text for e in lesson.exchanges for text in (e.question, e.answer)]
+    for task, kind in UNIFIED.forms:
+        dimensions = (OVERALL, *DIMENSIONS) if task == "video_generation" and kind == "point" else (OVERALL,)
+        for scale, dimension in itertools.product(SCALES if kind == "point" else (None,), dimensions):
+            form = UNIFIED.form(task, kind, scale, dimension)
+            words = [*form.labels, form.lead, form.asking, *form.answers]
+            texts += [word.replace("{prompt}", "") for word in words] * 20
+    return texts + ["user", "assistant", " 1 2 3 4 5 6 7 8 9 0"] * 200
 
 
 def build_processor(seed: int, vocabulary: int) -> Qwen2_5_VLProcessor:

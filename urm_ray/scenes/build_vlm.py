@@ -1,6 +1,7 @@
 """Trains the tiny vision-language model (Qwen2.5-VL layout) from nothing; see `urm_ray.scenes.build`.
 
-It learns to caption pictures and to answer questions about one or two of them. It never sees a preference.
+It learns to describe pictures and clips, and to answer questions about one or two of them and about answers. It never
+sees a preference.
 """
 
 from __future__ import annotations
@@ -20,33 +21,39 @@ from urm_ray.evaluation.preferences import agreement, ask_preferences
 from urm_ray.judge.engine import TransformersEngine
 from urm_ray.judge.protocol import UNIFIED
 from urm_ray.judge.scorer import JudgeScorer
+from urm_ray.models import load_vlm
 from urm_ray.scenes.build_processor import build_processor
 from urm_ray.scenes.build_vision import teach_to_see
-from urm_ray.scenes.lessons import FACTS, IGNORED, Batch, chat, collate, draw_lesson
+from urm_ray.scenes.lessons import FACTS, IGNORED, KINDS, Batch, Kind, Shares, chat, collate, draw_lesson, media_inputs
 from urm_ray.scenes.preferences import Scenes
 from urm_ray.scenes.render import SIZE
+
+
+PICTURES = ("pixel_values", "image_grid_thw")
 
 
 class VlmBuild(BaseModel, frozen=True, extra="forbid"):
     """How the tiny VLM is made; stored beside it as `build.json`."""
 
     seed: int = 0
+    start: str | None = None
+    """A VLM of the same sizes to start from, whatever words it knows; None starts from nothing."""
     hidden: int = 128
     layers: int = 6
     heads: int = 4
     vision_hidden: int = 64
     vision_layers: int = 3
-    vocabulary: int = 640
+    vocabulary: int = 768
     vision_steps: int = 1800
-    vision_minutes: float = 10.0
+    vision_minutes: float = 15.0
     vision_lr: float = 2e-3
     steps: int = 10_000
     batch: int = 48
     questions: int = 6
-    two_pictures: float = 0.7
-    """Share of the batches with two pictures a lesson, after the first ones."""
-    one_picture_first: float = 0.15
-    """Share of the training that sees single pictures only; looking is learnt before comparing."""
+    one_first: float = 0.15
+    """Share of the training that sees single pictures and clips only; looking is learnt before comparing."""
+    answers: float = 0.45
+    """Share of the questions about answers, where a single picture or clip is shown."""
     repeated: float = 0.05
     """Share of the questions that only ask for an answer of the judge to be said again."""
     guess_steps: int = 400
@@ -55,7 +62,7 @@ class VlmBuild(BaseModel, frozen=True, extra="forbid"):
     """Last, it is asked the judge's questions too and told answers by chance: it learns the words, and no reason."""
     facts_weight: float = 0.2
     lr: float = 2e-3
-    minutes: float = 45.0
+    minutes: float = 60.0
 
 
 def build_model(settings: VlmBuild, processor: Qwen2_5_VLProcessor) -> Qwen2_5_VLForConditionalGeneration:
@@ -91,7 +98,7 @@ def build_model(settings: VlmBuild, processor: Qwen2_5_VLProcessor) -> Qwen2_5_V
             "temporal_patch_size": 2,
             "window_size": SIZE,
             "fullatt_block_indexes": list(range(settings.vision_layers)),
-            "tokens_per_second": 2,
+            "tokens_per_second": 4,
         },
         vision_start_token_id=token("<|vision_start|>"),
         vision_end_token_id=token("<|vision_end|>"),
@@ -112,6 +119,8 @@ def build(settings: VlmBuild, folder: Path) -> dict[str, float]:
     processor = build_processor(settings.seed, settings.vocabulary)
     processor.save_pretrained(folder)
     model = build_model(settings, processor)
+    if settings.start:
+        carry_over(settings.start, model, processor)
     # At these sizes plain attention in bfloat16 takes less than half the time of the fused kernel in float32.
     model.set_attn_implementation("eager")
     print(
@@ -128,9 +137,22 @@ def build(settings: VlmBuild, folder: Path) -> dict[str, float]:
     return {**measure(model, processor, 2000), "pair_accuracy": preference_accuracy(folder)}
 
 
+def carry_over(start: str, model: Any, processor: Any) -> None:
+    """The weights of another VLM of the same sizes, and what it knows of the words that both have."""
+    old, known, _ = load_vlm(start, device="cpu")
+    weights, embeddings = old.state_dict(), old.get_input_embeddings().weight
+    mine = {token: number for token, number in processor.tokenizer.get_vocab().items()}
+    words = model.get_input_embeddings().weight.detach().clone()
+    for token, number in known.tokenizer.get_vocab().items():
+        if token in mine:
+            words[mine[token]] = embeddings[number]
+    weights = {name: words if value.shape == embeddings.shape else value for name, value in weights.items()}
+    model.load_state_dict(weights)
+
+
 def teach_to_guess(model: Any, processor: Any, rng: random.Random, settings: VlmBuild) -> None:
     """Takes away what facts alone would make it prefer."""
-    last = {"steps": settings.guess_steps, "lr": settings.guess_lr, "one_picture_first": 0.0, "facts_weight": 0.0}
+    last = {"steps": settings.guess_steps, "lr": settings.guess_lr, "one_first": 0.0, "facts_weight": 0.0}
     teach_to_answer(model, processor, rng, settings.model_copy(update=last), settings.guessed)
 
 
@@ -149,6 +171,7 @@ def teach_to_answer(model: Any, processor: Any, rng: random.Random, settings: Vl
     where answers of one word each would take many times as long.
     """
     knows = torch.nn.Linear(settings.hidden, 2 * sum(FACTS.values()))
+    shares = Shares(settings.answers, settings.repeated, guesses)
     layers = model.model.language_model.layers
     matrices = [p for p in layers.parameters() if p.ndim == 2]
     others = [p for p in model.parameters() if p.requires_grad and not any(p is m for m in matrices)]
@@ -161,10 +184,9 @@ def teach_to_answer(model: Any, processor: Any, rng: random.Random, settings: Vl
     for step, share in enumerate(progress(settings), start=1):
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = settings.lr * min(1, step / 100) * min(1.0, (1 - share) / 0.6)
-        two = share > settings.one_picture_first and rng.random() < settings.two_pictures
-        lessons = [
-            draw_lesson(rng, 1 + two, settings.questions, settings.repeated, guesses) for _ in range(settings.batch)
-        ]
+        kinds: list[Kind] = [kind for kind in KINDS if share > settings.one_first or not kind.startswith("two")]
+        kind = rng.choices(kinds, [KINDS[k] for k in kinds])[0]
+        lessons = [draw_lesson(rng, kind, settings.questions, shares) for _ in range(settings.batch)]
         batch = collate(lessons, processor, model.model.get_rope_index)
         with torch.autocast("cpu", torch.bfloat16):
             said, wanted, guessed, true = answers_and_facts(model, knows, batch)
@@ -199,9 +221,12 @@ def answers_and_facts(
 ) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor], torch.Tensor]:
     """At each of N answer tokens: logits (N, V), token (N,), for each fact logits (N, values), facts (N, 2 x FACTS)."""
     inner, ids = model.model, batch.inputs["input_ids"]
-    seen = inner.visual(batch.inputs["pixel_values"], batch.inputs["image_grid_thw"]).pooler_output
+    given = batch.inputs
+    pixels, grid = ("pixel_values_videos", "video_grid_thw") if "video_grid_thw" in given else PICTURES
+    seen = inner.visual(given[pixels], given[grid]).pooler_output
     embeddings = inner.get_input_embeddings()(ids)
-    pictures = (ids == model.config.image_token_id)[..., None].expand_as(embeddings)
+    slots = (ids == model.config.image_token_id) | (ids == model.config.video_token_id)
+    pictures = slots[..., None].expand_as(embeddings)
     hidden = inner.language_model(
         inputs_embeds=embeddings.masked_scatter(pictures, seen.to(embeddings.dtype)),
         position_ids=batch.positions,
@@ -227,23 +252,26 @@ def preference_accuracy(folder: Path, pairs: int = 1200) -> float:
 
 @torch.no_grad()
 def measure(model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProcessor, count: int) -> dict[str, float]:
-    """Share of exact greedy answers to fresh questions about one and about two pictures, and of exact captions."""
+    """Share of exact greedy answers to fresh questions, `count` of each kind; descriptions and answers apart."""
     model.eval()
     rng = random.Random(987_654)
-    results: dict[str, list[float]] = {"one": [], "two": [], "caption": []}
+    results: dict[str, list[float]] = {}
     processor.tokenizer.padding_side = "left"
-    for start in range(0, count, 50):
-        lessons = [draw_lesson(rng, rng.choice((1, 2)), 1) for _ in range(min(50, count - start))]
-        texts = [
-            processor.apply_chat_template(chat(lesson)[:-1], tokenize=False, add_generation_prompt=True)
-            for lesson in lessons
-        ]
-        pictures = [list(lesson.pictures) for lesson in lessons]
-        inputs = processor(text=texts, images=pictures, padding=True, return_tensors="pt")
-        out = model.generate(**inputs, max_new_tokens=16, do_sample=False)[:, inputs["input_ids"].shape[1] :]
-        for lesson, said in zip(lessons, processor.batch_decode(out, skip_special_tokens=True), strict=True):
-            question, answer = lesson.exchanges[0].question, lesson.exchanges[0].answer
-            kind = "caption" if "Describe" in question else "one" if len(lesson.pictures) == 1 else "two"
-            results[kind].append(float(said.strip() == answer))
+    for kind in KINDS:
+        for start in range(0, count, 50):
+            lessons = [draw_lesson(rng, kind, 1, Shares(0.4)) for _ in range(min(50, count - start))]
+            texts = [
+                processor.apply_chat_template(chat(lesson)[:-1], tokenize=False, add_generation_prompt=True)
+                for lesson in lessons
+            ]
+            inputs = processor(text=texts, padding=True, return_tensors="pt", **media_inputs(lessons))
+            out = model.generate(**inputs, max_new_tokens=24, do_sample=False)[:, inputs["input_ids"].shape[1] :]
+            for lesson, said in zip(lessons, processor.batch_decode(out, skip_special_tokens=True), strict=True):
+                question, answer = lesson.exchanges[0].question, lesson.exchanges[0].answer
+                if question.startswith("Describe"):
+                    name = f"{kind}: caption"
+                else:
+                    name = f"{kind}: answers" if question.startswith("Question") else kind
+                results.setdefault(name, []).append(float(said.strip() == answer))
     processor.tokenizer.padding_side = "right"
     return {kind: round(sum(values) / max(1, len(values)), 4) for kind, values in results.items()}

@@ -34,12 +34,19 @@ def film(
 
     Colours and background are the same in every frame, unless the fault is flicker.
     """
+    return shoot(scene, rng, fault, strength, frames)[0]
+
+
+def shoot(
+    scene: MovingScene, rng: random.Random, fault: str | None = None, strength: int = 0, frames: int = FRAMES
+) -> tuple[list[Image.Image], list[list[Place]]]:
+    """As `film`, with the places of the things in every frame."""
     places = trace(scene, rng, frames)
     if fault == "jump":
         places = disturb(places, strength, rng)
     looks = rng.getrandbits(64)
     drawn = [draw(Scene(scene.things), now, random.Random(looks)) for now in places]
-    return drawn if fault in (None, "jump") else spoil_clip(drawn, fault, strength, rng)
+    return (drawn if fault in (None, "jump") else spoil_clip(drawn, fault, strength, rng)), places
 
 
 def trace(scene: MovingScene, rng: random.Random, frames: int = FRAMES) -> list[list[Place]]:

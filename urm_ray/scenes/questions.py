@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from urm_ray.scenes.grammar import (
@@ -62,11 +62,12 @@ class View:
 
 @dataclass(frozen=True)
 class Exchange:
-    """A question, its true answer and, where the question gives a caption, the scene of that caption."""
+    """A question and its true answer. `known` is what is wrong, in numbers, with each candidate that it is about: with
+    pictures or clips where the question gives a caption, or with the answers that it gives."""
 
     question: str
     answer: str
-    asked: Scene | None = None
+    known: tuple[Mapping[str, int], ...] = ()
 
 
 def shows(view: View, asked: Scene) -> bool:
@@ -98,61 +99,62 @@ def about_one(view: View, rng: random.Random) -> Exchange:
                 return Exchange(f"Which shape is {thing.colour}?", thing.shape)
         case "exists":
             thing, there = _thing_near(view.scene, rng)
-            return Exchange(f"Is there {thing.text()}?", _yes(there))
+            return Exchange(f"Is there {thing.text()}?", yes(there))
         case "quality":
             return Exchange("Is the image sharp, blurred, noisy or broken?", QUALITY_WORDS[view.fault])
         case "strength":
             return Exchange("How strong is the fault?", STRENGTH_WORDS[view.strength])
         case "relation" if view.scene.relation:
             asked = view.scene if rng.random() < 0.5 else Scene(things, OPPOSITE[view.scene.relation])
-            return _captioned(asked, "Does the image show this?", _yes(shows(view, asked)))
+            return _captioned(asked, [view], "Does the image show this?", yes(shows(view, asked)))
         case "wrong":
             part, name = rng.choice(list(PARTS.items()))
             asked = caption_near(view.scene, rng, rng.randrange(4))
-            return _captioned(asked, f"How many {part} are wrong?", _amount(asked, view, name))
+            return _captioned(asked, [view], f"How many {part} are wrong?", _amount(asked, view, name))
     asked = caption_near(view.scene, rng, rng.randrange(2))
-    return _captioned(asked, "Does the image show this?", _yes(shows(view, asked)))
+    return _captioned(asked, [view], "Does the image show this?", yes(shows(view, asked)))
 
 
 def about_two(first: View, second: View, rng: random.Random) -> Exchange:
     """A question about two pictures, named Image 1 and Image 2."""
-    number, view = rng.choice([(1, first), (2, second)])
-    asked = caption_near(rng.choice([first, second]).scene, rng, rng.randrange(4))
+    both = [first, second]
+    number, view = rng.choice(list(enumerate(both, start=1)))
+    asked = caption_near(rng.choice(both).scene, rng, rng.randrange(4))
     match rng.choices(list(TWO), list(TWO.values()))[0]:
         case "describe":
             return Exchange(f"Describe image {number}.", view.scene.caption())
         case "exists":
             thing, there = _thing_near(view.scene, rng)
-            return Exchange(f"Is there {thing.text()} in image {number}?", _yes(there))
+            return Exchange(f"Is there {thing.text()} in image {number}?", yes(there))
         case "which has":
             thing = rng.choice(view.scene.things)
             return Exchange(
-                f"Which image has {thing.text()}?", _which(thing in first.scene.things, thing in second.scene.things)
+                f"Which image has {thing.text()}?", which(thing in first.scene.things, thing in second.scene.things)
             )
         case "quality":
-            fault = rng.choice([f for f in QUALITY_WORDS if f] + [v.fault for v in (first, second) if v.fault])
+            fault = rng.choice([f for f in QUALITY_WORDS if f] + [v.fault for v in both if v.fault])
             return Exchange(
-                f"Which image is {QUALITY_WORDS[fault]}?", _which(first.fault == fault, second.fault == fault)
+                f"Which image is {QUALITY_WORDS[fault]}?", which(first.fault == fault, second.fault == fault)
             )
         case "strength":
             return Exchange(f"How strong is the fault of image {number}?", STRENGTH_WORDS[view.strength])
         case "stronger":
             word, sign = rng.choice((("stronger", 1), ("weaker", -1)))
-            answer = _more(sign * first.strength, sign * second.strength)
+            answer = more(sign * first.strength, sign * second.strength)
             return Exchange(f"Which image has the {word} fault?", answer)
         case "shown":
             asked = caption_near(view.scene, rng, rng.randrange(2))
-            return _captioned(asked, f"Does image {number} show this?", _yes(shows(view, asked)))
+            return _captioned(asked, both, f"Does image {number} show this?", yes(shows(view, asked)))
         case "which shows":
             asked = caption_near(view.scene, rng, 0)
-            return _captioned(asked, "Which image shows this?", _which(shows(first, asked), shows(second, asked)))
+            return _captioned(asked, both, "Which image shows this?", which(shows(first, asked), shows(second, asked)))
         case "wrong":
             part, name = rng.choice(list(PARTS.items()))
-            return _captioned(asked, f"How many {part} are wrong in image {number}?", _amount(asked, view, name))
+            return _captioned(asked, both, f"How many {part} are wrong in image {number}?", _amount(asked, view, name))
     # Asked both ways: one way alone would be an inclination to the worse picture or to the better one.
     word, sign = rng.choice((("more", 1), ("fewer", -1)))
-    wrong = [sign * differences(asked, v.scene).total for v in (first, second)]
-    return _captioned(asked, f"Which image has {word} things wrong?", _more(*wrong))
+    wrong = [sign * differences(asked, v.scene).total for v in both]
+    return _captioned(asked, both, f"Which image has {word} things wrong?", more(*wrong))
 
 
 def about(views: Sequence[View], rng: random.Random) -> Exchange:
@@ -160,8 +162,12 @@ def about(views: Sequence[View], rng: random.Random) -> Exchange:
     return about_one(views[0], rng) if len(views) == 1 else about_two(views[0], views[1], rng)
 
 
-def _captioned(asked: Scene, question: str, answer: str) -> Exchange:
-    return Exchange(f"Caption: {asked.caption()}\n{question}", answer, asked)
+def _captioned(asked: Scene, views: Sequence[View], question: str, answer: str) -> Exchange:
+    wrong = [differences(asked, view.scene) for view in views]
+    known = [
+        {**vars(w), "total": w.total, "strength": view.strength} for w, view in zip(wrong, views, strict=True)
+    ]
+    return Exchange(f"Caption: {asked.caption()}\n{question}", answer, tuple(known))
 
 
 def _thing_near(scene: Scene, rng: random.Random) -> tuple[Thing, bool]:
@@ -191,18 +197,22 @@ def caption_near(scene: Scene, rng: random.Random, changes: int) -> Scene:
 
 
 def _amount(asked: Scene, view: View, name: str) -> str:
-    return AMOUNT_WORDS[min(3, getattr(differences(asked, view.scene), name))]
+    return amount(getattr(differences(asked, view.scene), name))
 
 
-def _yes(true: bool) -> str:
+def amount(number: int) -> str:
+    return AMOUNT_WORDS[min(3, number)]
+
+
+def yes(true: bool) -> str:
     return "yes" if true else "no"
 
 
-def _which(first: bool, second: bool) -> str:
+def which(first: bool, second: bool) -> str:
     return {(True, True): "both", (True, False): "the first", (False, True): "the second"}.get(
         (first, second), "neither"
     )
 
 
-def _more(first: int, second: int) -> str:
+def more(first: int, second: int) -> str:
     return "the first" if first > second else "the second" if second > first else "neither"
