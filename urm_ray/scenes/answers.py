@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from urm_ray.scenes.descriptions import Description
+from urm_ray.scenes.descriptions import Description, Telling
 from urm_ray.scenes.grammar import COLOURS, OPPOSITE, SHAPES, Scene, Thing, held_out, sample_scene
 from urm_ray.scenes.questions import View, about_one
 from urm_ray.scenes.truth import Facts, Question
@@ -82,51 +83,77 @@ def write_answer(text: str, scene: Scene, rng: random.Random, mistakes: int, lea
     """
     question = Question.of(text)
     if question.kind == "describe":
-        description = Description.of(scene)
-        if leave_out:
-            description.leave_out(rng)
-        for _ in range(mistakes):
-            description.mistake(rng)
-        return Answer(description.text(rng), description.false, description.missing, remarks=tuple(description.remarks))
+        return described(Description.of(scene), rng, mistakes, leave_out)
+
+    def reply(wrong: bool) -> tuple[str, Telling]:
+        if question.caption is not None:
+            return yes_or_no(Facts.known(scene).shows(question.caption) != wrong, rng), Description.of(scene)
+        direct, spoken_of = short(question.kind, question.colour, question.shape, scene.things, rng, wrong)
+        return direct, Description.of(scene, spoken_of)
+
+    return answered(reply, rng, mistakes)
+
+
+def described(telling: Telling, rng: random.Random, mistakes: int, leave_out: bool) -> Answer:
+    """An answer to a question for a description."""
+    if leave_out:
+        telling.leave_out(rng)
+    for _ in range(mistakes):
+        telling.mistake(rng)
+    return Answer(telling.text(rng), telling.false, telling.missing, remarks=tuple(telling.remarks))
+
+
+def answered(reply: Callable[[bool], tuple[str, Telling]], rng: random.Random, mistakes: int) -> Answer:
+    """A short answer, which may be among what is wrong, with or without a description behind it.
+
+    reply: gives a wrong or right answer in a word or a sentence, and how a description goes on from it.
+    """
     wrong = mistakes > 0 and rng.random() < 0.6
-    direct, spoken_of = _short(question, scene, rng, wrong)
+    direct, telling = reply(wrong)
     remarks = ["the answer to the question is wrong"] * wrong
     if mistakes == wrong and rng.random() < 0.6:
         return Answer(direct, mistakes, 0, not wrong, tuple(remarks))
-    description = Description.of(scene, spoken_of)
     for _ in range(mistakes - wrong):
-        description.mistake(rng)
+        telling.mistake(rng)
     direct = direct[0].upper() + direct[1:].rstrip(".")
-    remarks += description.remarks
-    return Answer(f"{direct}. {description.text(rng, sentence=True)}", mistakes, 0, not wrong, tuple(remarks))
+    remarks += telling.remarks
+    return Answer(f"{direct}. {telling.text(rng, sentence=True)}", mistakes, 0, not wrong, tuple(remarks))
 
 
-def _short(question: Question, scene: Scene, rng: random.Random, wrong: bool) -> tuple[str, list[Thing]]:
-    """A right or wrong answer in a word or a sentence, and the things it speaks of."""
-    match question.kind:
+def short(
+    kind: str, colour: str | None, shape: str | None, things: Sequence[Thing], rng: random.Random, wrong: bool
+) -> tuple[str, list[Thing]]:
+    """A right or wrong answer to what is asked of these things, and the things it speaks of; ValueError for a kind of
+    question that is not about things."""
+    match kind:
         case "count":
-            number = len(scene.things)
+            number = len(things)
             if wrong:
                 number = rng.choice([n for n in _COUNTS if n != number])
             shapes = "is one shape" if number == 1 else f"are {_COUNTS[number]} shapes"
             return rng.choice([_COUNTS[number], str(number), f"There {shapes}."]), []
         case "colour":
-            (colour,) = {thing.colour for thing in scene.things if thing.shape == question.shape}
+            (colour,) = {thing.colour for thing in things if thing.shape == shape}
             if wrong:
                 colour = rng.choice([c for c in COLOURS if c != colour])
-            sentences = [colour, f"It is {colour}.", f"The {question.shape} is {colour}."]
-            return rng.choice(sentences), [Thing(colour, str(question.shape))]
+            return rng.choice([colour, f"It is {colour}.", f"The {shape} is {colour}."]), [Thing(colour, str(shape))]
         case "shape":
-            (shape,) = {thing.shape for thing in scene.things if thing.colour == question.colour}
+            (shape,) = {thing.shape for thing in things if thing.colour == colour}
             if wrong:
                 shape = rng.choice([s for s in SHAPES if s != shape])
-            sentences = [shape, f"It is a {shape}.", f"The {shape} is {question.colour}."]
-            return rng.choice(sentences), [Thing(str(question.colour), shape)]
+            return rng.choice([shape, f"It is a {shape}.", f"The {shape} is {colour}."]), [Thing(str(colour), shape)]
         case "exists":
-            thing = Thing(str(question.colour), str(question.shape))
-            yes = (thing in scene.things) != wrong
-            sentence = f"Yes, there is {thing.text()}." if yes else f"No, there is no {thing.colour} {thing.shape}."
-            return rng.choice(["yes" if yes else "no", sentence]), [thing]
-    assert question.caption is not None
-    yes = Facts.known(scene).shows(question.caption) != wrong
-    return rng.choice(["yes", "Yes, it does."] if yes else ["no", "No, it does not."]), []
+            thing = Thing(str(colour), str(shape))
+            return is_there(thing.text(), (thing in things) != wrong, rng), [thing]
+    raise ValueError(f"no question about things: {kind!r}")
+
+
+def is_there(named: str, yes: bool, rng: random.Random) -> str:
+    """Whether there is what is named with its article."""
+    sentence = f"Yes, there is {named}." if yes else f"No, there is no {named.partition(' ')[2]}."
+    return rng.choice(["yes" if yes else "no", sentence])
+
+
+def yes_or_no(yes: bool, rng: random.Random) -> str:
+    """Whether it does."""
+    return rng.choice(["yes", "Yes, it does."] if yes else ["no", "No, it does not."])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -11,34 +12,65 @@ from urm_ray.scenes.grammar import COLOURS, OPPOSITE, RELATIONS, SHAPES, Scene, 
 _IN_WORDS = {"left of": "to the left of", "right of": "to the right of"}
 
 
-@dataclass
-class Description:
-    """What is said of a scene: so many of each thing, and a relation between the first two.
+@dataclass(kw_only=True)
+class Telling(ABC):
+    """What is said of a scene, with what is wrong about it.
 
-    false: statements that do not hold. missing: things and relations left out. remarks: each mistake in words.
     taken: things that are there, or that are spoken of elsewhere, so that speaking of them is no mistake of its own.
+    touched: places of things about which a mistake was made, or something left out. remarks: each mistake in words.
+    false: statements that do not hold. missing: what is left out.
     """
 
-    scene: Scene
-    things: list[tuple[int, Thing]]
-    relation: str | None
     taken: set[Thing]
     touched: set[int] = field(default_factory=set)
     remarks: list[str] = field(default_factory=list)
     false: int = 0
     missing: int = 0
 
+    @abstractmethod
+    def leave_out(self, rng: random.Random) -> None:
+        """Leaves something out, if there is more than one thing to tell. To be called before any mistake is made."""
+
+    @abstractmethod
+    def mistake(self, rng: random.Random) -> None:
+        """Makes one more statement false."""
+
+    @abstractmethod
+    def text(self, rng: random.Random, sentence: bool = False) -> str:
+        """As a caption, or in a sentence or two."""
+
+    def absent(self, rng: random.Random, near: Thing | None = None, kind: str = "") -> Thing:
+        """A thing that is neither there nor spoken of; it is `near` but for the attribute `kind`."""
+        others = [
+            Thing(colour, shape)
+            for colour in (COLOURS if near is None or kind == "colour" else [near.colour])
+            for shape in (SHAPES if near is None or kind == "shape" else [near.shape])
+        ]
+        free = [thing for thing in others if thing not in self.taken]
+        found = rng.choice(free) if free else self.absent(rng)
+        self.taken.add(found)
+        return found
+
+
+@dataclass
+class Description(Telling):
+    """What is said of a picture: so many of each thing, and a relation between the first two.
+
+    Things and relations can be missing.
+    """
+
+    scene: Scene
+    things: list[tuple[int, Thing]]
+    relation: str | None
+
     @classmethod
     def of(cls, scene: Scene, spoken_of: Iterable[Thing] = ()) -> Description:
         """Without a mistake."""
         counts = [(number, thing) for thing, number in scene.counts.items()]
-        return cls(scene, counts, scene.relation, {*scene.things, *spoken_of})
+        return cls(scene, counts, scene.relation, taken={*scene.things, *spoken_of})
 
     def leave_out(self, rng: random.Random) -> None:
-        """Leaves something out, if there is more than one thing to tell: where things are, or things.
-
-        To be called before any mistake is made.
-        """
+        """Leaves out where things are, or things."""
         place = rng.randrange(len(self.things))
         number, thing = self.things[place]
         if self.relation and rng.random() < 0.5:
@@ -58,7 +90,7 @@ class Description:
         self.relation = None
 
     def mistake(self, rng: random.Random) -> None:
-        """Makes one more statement false: a colour, a shape, a number, the relation, or a thing that is not there."""
+        """A wrong colour, shape, number or relation, or a thing that is not there."""
         free = [place for place in range(len(self.things)) if place not in self.touched]
         kinds = ["colour", "shape", "number"] * bool(free) + ["extra"]
         kinds += ["relation"] * (2 if self.relation and len(free) == len(self.things) else 0)
@@ -70,7 +102,7 @@ class Description:
             self.remarks.append("a wrong relation")
         elif kind == "extra":
             self.touched.add(len(self.things))
-            self.things.append((1, self._absent(rng)))
+            self.things.append((1, self.absent(rng)))
             self.remarks.append(f"there is no {self.things[-1][1].colour} {self.things[-1][1].shape}")
         else:
             self._change(rng.choice(free), kind, rng)
@@ -82,23 +114,10 @@ class Description:
         if kind == "number":
             number = rng.choice([other for other in (2, 3) if other != number])
         else:
-            thing = self._absent(rng, thing, kind)
+            thing = self.absent(rng, thing, kind)
         self.things[place] = (number, thing)
 
-    def _absent(self, rng: random.Random, near: Thing | None = None, kind: str = "") -> Thing:
-        """A thing that is neither there nor spoken of; it is `near` but for the attribute `kind`."""
-        others = [
-            Thing(colour, shape)
-            for colour in (COLOURS if near is None or kind == "colour" else [near.colour])
-            for shape in (SHAPES if near is None or kind == "shape" else [near.shape])
-        ]
-        free = [thing for thing in others if thing not in self.taken]
-        found = rng.choice(free) if free else self._absent(rng)
-        self.taken.add(found)
-        return found
-
     def text(self, rng: random.Random, sentence: bool = False) -> str:
-        """As a caption, or in a sentence or two."""
         things, relation = list(self.things), self.relation
         if relation and rng.random() < 0.3:
             things[:2], relation = things[1::-1], OPPOSITE[relation]
