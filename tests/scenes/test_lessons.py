@@ -5,11 +5,13 @@ import random
 import pytest
 import torch
 
+from urm_ray.judge.protocol import UNIFIED
 from urm_ray.models import load_vlm
-from urm_ray.scenes.grammar import differences, parse
-from urm_ray.scenes.lessons import FACTS, IGNORED, Lesson, chat, collate, draw_lesson, facts
+from urm_ray.scenes import grammar, motion
+from urm_ray.scenes.lessons import FACTS, IGNORED, KINDS, Lesson, Shares, chat, collate, draw_lesson, facts, media_inputs
 
 TINY = "urm_ray.scenes:checkpoints/vlm"
+BOTH = Shares(answers=0.5, repeated=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -28,19 +30,19 @@ def run(model, batch):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("pictures", [1, 2])
-def test_a_question_among_others_is_read_as_if_it_were_alone(vlm, pictures):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_question_among_others_is_read_as_if_it_were_alone(vlm, kind):
     model, processor = vlm
     rng = random.Random(3)
-    lessons = [draw_lesson(rng, pictures, 5, 0.2) for _ in range(3)]
+    lessons = [draw_lesson(rng, kind, 4, BOTH) for _ in range(2)]
     together = collate(lessons, processor, model.model.get_rope_index)
     logits = run(model, together)
     for row, lesson in enumerate(lessons):
         said = []
         for exchange in lesson.exchanges:
-            alone = Lesson(lesson.pictures, lesson.views, (exchange,))
+            alone = Lesson(lesson.shown, lesson.views, (exchange,))
             text = processor.apply_chat_template(chat(alone), tokenize=False)
-            inputs = processor(text=[text], images=[list(alone.pictures)], return_tensors="pt")
+            inputs = processor(text=[text], return_tensors="pt", **media_inputs([alone]))
             answer = processor.tokenizer(exchange.answer + "<|im_end|>", add_special_tokens=False).input_ids
             ids = inputs["input_ids"][0].tolist()
             end = len(ids) - ids[::-1].index(answer[-1])
@@ -52,8 +54,8 @@ def test_a_question_among_others_is_read_as_if_it_were_alone(vlm, pictures):
 
 def test_labels_are_the_answers_and_nothing_else(vlm):
     model, processor = vlm
-    lesson = draw_lesson(random.Random(5), 2, 4, 0.0)
-    batch = collate([lesson, draw_lesson(random.Random(6), 1, 4, 0.0)], processor, model.model.get_rope_index)
+    lesson = draw_lesson(random.Random(5), "two pictures", 4)
+    batch = collate([lesson, draw_lesson(random.Random(6), "picture", 4)], processor, model.model.get_rope_index)
     labels = batch.labels[0]
     text = processor.tokenizer.decode(labels[labels != IGNORED])
     assert text == "".join(exchange.answer + "<|im_end|>" for exchange in lesson.exchanges)
@@ -61,7 +63,7 @@ def test_labels_are_the_answers_and_nothing_else(vlm):
 
 def test_facts_stand_beside_every_token_of_their_answer(vlm):
     model, processor = vlm
-    lessons = [draw_lesson(random.Random(seed), 2, 4, 0.0) for seed in range(6)]
+    lessons = [draw_lesson(random.Random(seed), "two clips", 4) for seed in range(4)]
     batch = collate(lessons, processor, model.model.get_rope_index)
     for row, lesson in enumerate(lessons):
         wanted = []
@@ -71,20 +73,59 @@ def test_facts_stand_beside_every_token_of_their_answer(vlm):
         assert (batch.facts[row][batch.labels[row] == IGNORED] == IGNORED).all()
 
 
-def test_facts_are_true():
+@pytest.mark.parametrize("kind", KINDS)
+def test_facts_are_true(kind):
     rng = random.Random(1)
+    world, own = (motion, "motions") if "clip" in kind else (grammar, "relation")
     seen = 0
-    for _ in range(200):
-        lesson = draw_lesson(rng, rng.choice((1, 2)), 3, 0.1)
+    for _ in range(60):
+        lesson = draw_lesson(rng, kind, 3, BOTH)
         for exchange, known in zip(lesson.exchanges, facts(lesson), strict=True):
-            for number in range(2):
-                part = dict(zip(FACTS, known[number * len(FACTS) :], strict=False))
-                if not exchange.question.startswith("Caption: ") or number >= len(lesson.views):
-                    assert set(part.values()) == {IGNORED}
-                    continue
-                asked = parse(exchange.question.partition("\n")[0].removeprefix("Caption: "))
-                wrong, seen = differences(asked, lesson.views[number].scene), seen + 1
+            parts = [dict(zip(FACTS, known[n * len(FACTS) :], strict=False)) for n in range(2)]
+            if exchange.question.startswith("Question: "):
+                told = 1 + ("\nAnswer 2: " in exchange.question)
+                assert [IGNORED not in (p["false"], p["missing"], p["unanswered"]) for p in parts] == [True, told == 2]
+                assert {p["total"] for p in parts} == {IGNORED}
+                continue
+            if not exchange.question.startswith("Caption: "):
+                assert set(known) == {IGNORED}
+                continue
+            asked = world.parse(exchange.question.partition("\n")[0].removeprefix("Caption: "))
+            for view, part in zip(lesson.views, parts, strict=False):
+                wrong, seen = world.differences(asked, view.scene), seen + 1
                 assert part["total"] == min(3, wrong.total)
-                assert part["relation"] == wrong.relation
-                assert part["strength"] == lesson.views[number].strength
-    assert seen > 100
+                assert part[own] == min(FACTS[own] - 1, getattr(wrong, own))
+                assert part["strength"] == view.strength
+                assert part["false"] == IGNORED
+    assert seen > 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "of_answers"),
+    [
+        ("picture", "image_generation", 0),
+        ("two pictures", "image_generation", 0),
+        ("clip", "video_generation", 0),
+        ("two clips", "video_generation", 0),
+        ("picture", "image_understanding", 1),
+        ("clip", "video_understanding", 1),
+    ],
+)
+def test_the_judges_own_questions_are_asked_in_its_words(kind, task, of_answers):
+    rng = random.Random(2)
+    lesson = draw_lesson(rng, kind, 30, Shares(answers=of_answers, guessed=1.0))
+    kinds = {"point", "pair"} if of_answers else {"pair" if kind.startswith("two") else "point"}
+    known = {answer for name in kinds for answer in UNIFIED.form(task, name).answers}
+    assert known & {exchange.answer for exchange in lesson.exchanges}
+    form = UNIFIED.form(task, "pair")
+    for exchange in lesson.exchanges:
+        assert exchange.known == ()
+        if exchange.answer in form.answers:
+            assert exchange.question.endswith(form.asking.partition("{prompt}")[2])
+
+
+def test_without_shares_every_question_is_about_what_is_shown():
+    rng = random.Random(4)
+    for kind in KINDS:
+        questions = [e.question for e in draw_lesson(rng, kind, 40).exchanges]
+        assert not [q for q in questions if q.startswith(("Question", "Repeat")) or "Final Score" in q]

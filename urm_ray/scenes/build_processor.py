@@ -42,7 +42,7 @@ def _texts(rng: random.Random) -> list[str]:
     for kind in KINDS:
         for _ in range(2000):
             lesson = draw_lesson(rng, kind, 1, Shares(answers=0.4))
-            texts += [text for e in lesson.exchanges for text in (e.question, e.answer)]
+            texts += [part for e in lesson.exchanges for part in (*e.question.split(": "), e.answer)]
     for task, kind in UNIFIED.forms:
         dimensions = (OVERALL, *DIMENSIONS) if task == "video_generation" and kind == "point" else (OVERALL,)
         for scale, dimension in itertools.product(SCALES if kind == "point" else (None,), dimensions):

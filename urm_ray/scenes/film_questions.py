@@ -145,7 +145,7 @@ def about_clips(views: Sequence[ClipView], rng: random.Random) -> Exchange:
 
 def _near(scene: MovingScene, rng: random.Random) -> Mover:
     """A mover of the scene or, as often, of one that differs from it in one thing."""
-    return rng.choice((scene if rng.random() < 0.4 else misread_clip(scene, rng)).movers)
+    return rng.choice((scene if rng.random() < 0.15 else misread_clip(scene, rng)).movers)
 
 
 def _any(movers: Sequence[Mover], motion: str) -> bool:
