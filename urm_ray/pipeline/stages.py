@@ -9,7 +9,7 @@ from urm_ray import store
 from urm_ray.config import Task
 from urm_ray.pipeline.evaluate_judge import evaluate_judge
 from urm_ray.pipeline.evaluate_policy import evaluate_policy
-from urm_ray.pipeline.generate_pairs import generate_pairs
+from urm_ray.pipeline.generate_pairs import generate, pairs
 from urm_ray.pipeline.make_report import make_report
 from urm_ray.pipeline.prepare import prepare
 from urm_ray.pipeline.run import Run, StageFunction, execute
@@ -20,7 +20,8 @@ from urm_ray.store import Stage
 SHARED: dict[str, StageFunction] = {"reward": train_reward, "judge": evaluate_judge, "report": make_report}
 OF_A_TASK: dict[str, Callable[[Run, Stage, Task], dict[str, Any]]] = {
     "prepare": prepare,
-    "generate": generate_pairs,
+    "generate": generate,
+    "pairs": pairs,
     "dpo": train_dpo,
     "evaluate": evaluate_policy,
 }

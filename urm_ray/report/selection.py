@@ -92,7 +92,8 @@ def spread(found: list[Change], count: int, seed: int) -> list[Change]:
 def extremes(stage: Stage, task: str, count: int) -> tuple[list[str], list[str]]:
     """Prompts of the kept pairs with the largest and, among the others, the smallest margins, up to `count` each."""
     rows = light_rows(stage, "sifted", task, ["prompt_id", "dropped", "margin"])
-    kept = sorted((-row["margin"], row["prompt_id"]) for row in rows if row["dropped"] is None)
+    scored = [row for row in rows if row["dropped"] is None and row["margin"] is not None]
+    kept = sorted((-row["margin"], row["prompt_id"]) for row in scored)
     ids = [prompt_id for _, prompt_id in kept]
     return ids[:count], ids[count:][::-1][:count]
 
