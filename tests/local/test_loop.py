@@ -28,6 +28,7 @@ STAGES = [
     f"generate-{TASK}",
     f"pairs-{TASK}",
     f"dpo-{TASK}",
+    f"baseline-{TASK}",
     f"evaluate-{TASK}",
     "report",
 ]

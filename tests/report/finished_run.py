@@ -23,7 +23,7 @@ SCALE = {"name": "1-5", "minimum": 1, "maximum": 5}
 RATING = pa.struct([("index", pa.int32()), ("name", pa.string()), ("value", pa.float32())])
 EVALUATED = pa.schema([*schema.JUDGED_SET, ("figures", pa.list_(RATING))])
 NO_FIGURE = {"value": None, "ci95": [None, None], "n": 0}
-STAGES = ("prepare", "reward", "judge", "generate", "pairs", "dpo", "evaluate")
+STAGES = ("prepare", "reward", "judge", "generate", "pairs", "dpo", "baseline", "evaluate")
 
 
 def figure(value: float, low: float, high: float, n: int = 40) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def finished_run(
     write(stages["pairs"], "sifted", rows, schema.SIFTED_SET, unit_rows)
     old = before or [evaluated("b", i, p, [v[0]], side) for i, (p, v) in enumerate(zip(prompts, values, strict=True))]
     new = [evaluated("a", i, p, [v[1]], side) for i, (p, v) in enumerate(zip(prompts, values, strict=True))]
-    write(stages["evaluate"], "before", old, EVALUATED, unit_rows)
+    write(stages["baseline"], "before", old, EVALUATED, unit_rows)
     write(stages["evaluate"], "after", new, EVALUATED, unit_rows)
 
     steps = range(1, 6)
@@ -163,7 +163,8 @@ def finished_run(
     stages["generate"].finish(19.5, prompts=len(rows))
     stages["pairs"].finish(0.5, audit=audit(rows, config.pairs.compares_orders))
     stages["dpo"].finish(30.0, steps=5, final_loss=0.64)
-    stages["evaluate"].finish(10.0, figures=policy_figures(none))
+    stages["baseline"].finish(4.0, prompts=len(old))
+    stages["evaluate"].finish(6.0, figures=policy_figures(none))
     return sources
 
 

@@ -217,7 +217,8 @@ def test_a_prompt_is_compared_on_its_first_seed_that_was_rated_on_both_sides(tmp
     before = [evaluated("b", i, f"prompt {i}", [0.5, 0.25], 8) for i in range(12)]
     before[0]["figures"] = before[0]["figures"][1:]
     sources = finished_run(tmp_path, before=before)
-    found = selection.changes(sources.of("evaluate", TASK), "image_generation", "whole")
+    stages = {"before": sources.of("baseline", TASK), "after": sources.of("evaluate", TASK)}
+    found = selection.changes(stages, "image_generation", "whole")
     assert "h000" not in {c.prompt_id for c in found}
     assert {(c.index, c.before) for c in found} == {(0, 0.5)}
 
@@ -267,7 +268,7 @@ def test_every_task_has_its_sections(tmp_path: Path) -> None:
     sources = finished_run(tmp_path)
     figures = summary(sources)
     figures["tasks"]["video_generation"] = copy.deepcopy(figures["tasks"][TASK])
-    other = {f"{name}-video_generation": sources.of(name, TASK) for name in ("pairs", "dpo", "evaluate")}
+    other = {f"{name}-video_generation": sources.of(name, TASK) for name in ("pairs", "dpo", "baseline", "evaluate")}
     config = sources.config.model_copy(update={"tasks": [TASK, "video_generation"]})
     page = Page(render_page(Sources(sources.stages | other, config), figures))
     assert [a["id"] for a in page.all("section") if "id" in a] == SECTIONS

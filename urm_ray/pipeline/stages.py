@@ -8,7 +8,7 @@ from typing import Any
 from urm_ray import store
 from urm_ray.config import Task
 from urm_ray.pipeline.evaluate_judge import evaluate_judge
-from urm_ray.pipeline.evaluate_policy import evaluate_policy
+from urm_ray.pipeline.evaluate_policy import baseline, evaluate_policy
 from urm_ray.pipeline.generate_pairs import generate, pairs
 from urm_ray.pipeline.make_report import make_report
 from urm_ray.pipeline.prepare import prepare
@@ -23,6 +23,7 @@ OF_A_TASK: dict[str, Callable[[Run, Stage, Task], dict[str, Any]]] = {
     "generate": generate,
     "pairs": pairs,
     "dpo": train_dpo,
+    "baseline": baseline,
     "evaluate": evaluate_policy,
 }
 

@@ -49,12 +49,12 @@ def rows_of(stage: Stage, part: str, prompt_ids: Collection[str], columns: list[
     return found
 
 
-def changes(stage: Stage, task: str, headline: str) -> list[Change]:
-    """Every prompt whose first pictures were rated both before and after."""
+def changes(stages: dict[str, Stage], task: str, headline: str) -> list[Change]:
+    """Every prompt whose first pictures were rated both `before` and `after`, which are parts of these stages."""
     before, after = (
         {
             row["prompt_id"]: (row["prompt"], {f["index"]: f["value"] for f in row["figures"] if f["name"] == headline})
-            for row in light_rows(stage, part, task, ["prompt_id", "prompt", "figures"])
+            for row in light_rows(stages[part], part, task, ["prompt_id", "prompt", "figures"])
         }
         for part in ("before", "after")
     )
