@@ -9,4 +9,4 @@ import sys
 from urm_ray.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["evaluate"], __doc__))
+    sys.exit(main(["baseline", "evaluate"], __doc__))

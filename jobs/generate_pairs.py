@@ -1,4 +1,4 @@
-"""Samples candidates, judges them and sifts them into preference pairs, in one stream.
+"""Samples and judges candidates in one stream, and sifts them into preference pairs.
 
 python jobs/generate_pairs.py --config jobs/configs/quickstart.yaml
 ray job submit --working-dir . -- python jobs/generate_pairs.py --config jobs/configs/quickstart.yaml
@@ -9,4 +9,4 @@ import sys
 from urm_ray.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["generate"], __doc__))
+    sys.exit(main(["generate", "pairs"], __doc__))

@@ -25,6 +25,8 @@ def refused(values: dict) -> str:
         ({"tasks": ["image_generations"]}, "tasks.0"),
         ({"pairs": {"ties": "first"}}, "pairs.ties"),
         ({"pairs": {"min_margin": -0.5}}, "pairs.min_margin"),
+        ({"pairs": {"construction": "best"}}, "pairs.construction"),
+        ({"pairs": {"keep": 0}}, "pairs.keep"),
         ({"judge": {"min_mass": 1.5}}, "judge.min_mass"),
         (of_policy(dpo={"lr": 0}), f"policies.{TASK}.dpo.lr"),
         ({"run": 5}, "run"),

@@ -83,7 +83,7 @@ def test_a_score_is_a_number_and_never_text():
         schema.table_of([point_preference() | {"score": "10"}], schema.PREFERENCE)
 
 
-def test_a_sifted_set_has_each_column_of_its_parts_once():
+def test_a_sifted_set_has_each_column_of_its_parts_once_and_no_candidates_but_the_pair():
     names = schema.SIFTED_SET.names
     assert len(names) == len(set(names))
-    assert set(names) == set(schema.JUDGED_SET.names) | set(schema.PREFERENCE_PAIR.names)
+    assert set(names) == set(schema.JUDGED_SET.names) - {"candidates"} | set(schema.PREFERENCE_PAIR.names)

@@ -99,18 +99,38 @@ class JudgeConfig(Section):
 
 
 class PairsConfig(Section):
-    """How verdicts become preference pairs (paper III-C)."""
+    """What the judge is asked about candidates, and how its verdicts become preference pairs (paper III-C)."""
 
     ranking: Literal["adjacent"] = "adjacent"
     both_orders: bool = True
+    """Asks about each pair in both orders, or with the lower index shown first alone, as published."""
+    orders: Literal["asked", "first"] = "asked"
+    """Goes by the verdicts of every order asked, or by those with the lower index shown first alone."""
     ties: Literal["drop", "point"] = "drop"
     """A tie, or two orders that disagree: drop the pair, or let the point scores decide it."""
+    construction: Literal["pair_point", "pair", "point", "random"] = "pair_point"
+    """How a prompt's candidates become one pair (paper, Table XII).
+    pair_point: the best point score among the winners of the ranked pairs against the worst among their losers.
+    pair: one of the ranked pairs that has a winner, drawn by ids; point scores have no say but through `ties`.
+    point: the best point score of all candidates against the worst, whatever ranking says.
+    random: two candidates that differ, drawn by ids, whatever the judge says."""
     min_margin: float = Field(0.0, ge=0)
-    """Keep a prompt only if chosen score - rejected score is greater than this."""
+    """Keep a prompt only if chosen score - rejected score is greater than this; of `pair_point` and `point`."""
+    keep: int | None = Field(None, ge=1)
+    """At most this many pairs, those that come first by a hash of the prompt's id; None keeps all."""
+
+    @property
+    def compares_orders(self) -> bool:
+        """Whether the verdicts of two orders are held against each other."""
+        return self.both_orders and self.orders == "asked"
+
+    def asked(self) -> dict[str, Any]:
+        """The settings that the judge's questions depend on; the others only say how its verdicts are read."""
+        return {"ranking": self.ranking, "both_orders": self.both_orders}
 
 
 class GenerateConfig(Section):
-    """The streaming stage: sampler pool, judge pool, sifting."""
+    """The streaming stage: sampler pool, judge pool."""
 
     unit_rows: int = Field(8, ge=1)
     sampler_pool: PoolConfig = PoolConfig()

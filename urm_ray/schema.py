@@ -117,18 +117,22 @@ PREFERENCE_PAIR = pa.schema(
         ("rejected", CANDIDATE),
         ("chosen_score", pa.float32()),
         ("rejected_score", pa.float32()),
-        ("margin", pa.float32()),
+        ("margin", pa.float32()),  # chosen - rejected score; null, as they are, where there is no score
         ("dropped", pa.string()),  # null where the pair is kept, else the reason
         ("winners", pa.list_(pa.int32())),
         ("losers", pa.list_(pa.int32())),
-        ("pairs_asked", pa.int32()),
+        ("pairs_asked", pa.int32()),  # these three count the verdicts that sifting goes by: `pairs.orders`
         ("orders_agreed", pa.int32()),
-        ("first_preferred", pa.int32()),  # verdicts for the candidate shown first, of 2 * pairs_asked: position bias
+        ("first_preferred", pa.int32()),  # verdicts for the candidate shown first: position bias
     ]
 )
 
-# What the generate-and-judge stage writes: a judged set and the pair that was sifted from it, one row a prompt.
-SIFTED_SET = pa.schema([*JUDGED_SET, *[field for field in PREFERENCE_PAIR if field.name not in JUDGED_SET.names]])
+# A prompt's verdicts and the pair that was sifted from them; of the candidates only those of the pair, since they are
+# what a row's bytes are made of. All of them are in the judged set of the same prompt.
+SIFTED_SET = pa.schema(
+    [field for field in JUDGED_SET if field.name != "candidates"]
+    + [field for field in PREFERENCE_PAIR if field.name not in JUDGED_SET.names]
+)
 
 # What the reference of a VLM's DPO adds to a preference pair of answers.
 REFERENCE = pa.schema(

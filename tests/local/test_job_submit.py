@@ -75,4 +75,4 @@ def test_a_job_runs_on_a_running_cluster_and_tells_its_status(cluster: dict[str,
     assert list((tmp_path / "run").glob("prepare-*/manifest.json"))
     refused = submit(cluster, "python", "jobs/train_dpo.py", *arguments[2:])
     assert refused.returncode != 0
-    assert "stage generate-image_generation is not done" in refused.stdout + refused.stderr
+    assert "stage pairs-image_generation is not done" in refused.stdout + refused.stderr

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -24,7 +26,9 @@ STAGES = [
     "reward",
     "judge",
     f"generate-{TASK}",
+    f"pairs-{TASK}",
     f"dpo-{TASK}",
+    f"baseline-{TASK}",
     f"evaluate-{TASK}",
     "report",
 ]
@@ -92,21 +96,25 @@ def test_report_json_holds_the_agreed_figures(run: Path) -> None:
 
 
 def test_rows_have_exactly_the_schema_and_carry_every_verdict(run: Path) -> None:
-    rows = []
-    for file in sorted((folder_of(run, "generate") / "sifted").glob("unit-*.parquet")):
-        assert pq.read_schema(file).remove_metadata().equals(schema.SIFTED_SET)
-        rows += pq.read_table(file).to_pylist()
-    assert len(rows) == 6
-    for row in rows:
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for stage, part, of in (("generate", "judged", schema.JUDGED_SET), ("pairs", "sifted", schema.SIFTED_SET)):
+        folder = folder_of(run, stage) / part
+        for file in sorted(folder.glob("unit-*.parquet")):
+            assert pq.read_schema(file).remove_metadata().equals(of)
+            rows.setdefault(part, []).extend(pq.read_table(file).to_pylist())
+        assert not (folder / "fragments").is_dir() or not list((folder / "fragments").rglob("*.parquet"))
+    assert [row["prompt_id"] for row in rows["judged"]] == [row["prompt_id"] for row in rows["sifted"]]
+    assert len(rows["judged"]) == 6
+    for judged, row in zip(rows["judged"], rows["sifted"], strict=True):
         asked = [(v["first"], v["second"]) for v in row["pair_verdicts"]]
         assert asked == [(0, 1), (1, 0), (2, 3), (3, 2)]
         assert [v["index"] for v in row["point_verdicts"]] == [0, 1, 2, 3]
-        assert all(c["media"]["data"].startswith(b"\x89PNG") for c in row["candidates"])
+        assert row["pair_verdicts"] == judged["pair_verdicts"]
+        assert all(c["media"]["data"].startswith(b"\x89PNG") for c in judged["candidates"])
         if row["dropped"] is None:
             assert row["chosen_score"] > row["rejected_score"]
-    assert not (folder_of(run, "generate") / "sifted" / "fragments").is_dir() or not list(
-        (folder_of(run, "generate") / "sifted" / "fragments").rglob("*.parquet")
-    )
+            assert {row[side]["index"] for side in ("chosen", "rejected")} <= {0, 1, 2, 3}
+            assert row["chosen"] == judged["candidates"][row["chosen"]["index"]]
 
 
 def test_resolved_config_names_versions_seed_and_digests(run: Path) -> None:
@@ -133,32 +141,44 @@ def test_plan_prints_the_stages_and_does_nothing(run: Path) -> None:
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert list(lines) == STAGES
     assert " done " in lines[f"generate-{TASK}"]
+    assert " done " in lines[f"pairs-{TASK}"]
     assert " to do " in lines[f"dpo-{TASK}"]
     assert len(list(run.glob("dpo-*"))) == 1
+
+
+def test_other_pairs_are_made_of_verdicts_that_are_there(run: Path, tmp_path: Path) -> None:
+    """A setting of sifting judges nothing again, and as many pairs are kept as were asked for."""
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("pairs-*", "dpo-*", "evaluate-*", "report*"))
+    done = job("generate_pairs", copy, "--set", "pairs.construction=point", "--set", "pairs.keep=3")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert f"== generate-{TASK}: done before" in done.stdout
+    counts = json.loads((folder_of(copy, "pairs") / "manifest.json").read_text())["audit"]
+    assert counts["kept"] == counts["dropped"]["surplus"] == 3
 
 
 def test_a_job_refuses_to_run_before_the_one_it_reads_from(tmp_path: Path) -> None:
     done = job("train_dpo", tmp_path / "empty")
     assert done.returncode == 1
-    assert f"stage generate-{TASK} is not done" in done.stderr
+    assert f"stage pairs-{TASK} is not done" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_one_and_two_actors_give_the_same_bytes(run: Path, tmp_path: Path) -> None:
     """The same stage again in another folder, with two actors in each pool."""
-    import shutil
-
     copy = tmp_path / "copy"
-    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("generate-*", "dpo-*", "evaluate-*", "report*"))
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("generate-*", "pairs-*", "dpo-*", "evaluate-*", "report*"))
     two = "{actors: 2, num_cpus: 0.4}"
     pools = [f"{OWN}.generate.{name}_pool={two}" for name in ("sampler", "judge")]
     done = job("generate_pairs", copy, "--set", pools[0], "--set", pools[1])
     assert done.returncode == 0, done.stderr[-3000:]
-    ours, theirs = (folder_of(r, "generate") / "sifted" for r in (run, copy))
-    names = sorted(p.name for p in ours.glob("*.parquet"))
-    assert names == sorted(p.name for p in theirs.glob("*.parquet"))
-    for name in names:
-        assert (ours / name).read_bytes() == (theirs / name).read_bytes()
+    for part in ("judged", "sifted"):
+        stage = {"judged": "generate", "sifted": "pairs"}[part]
+        ours, theirs = (folder_of(r, stage) / part for r in (run, copy))
+        names = sorted(p.name for p in ours.glob("*.parquet"))
+        assert names == sorted(p.name for p in theirs.glob("*.parquet"))
+        for name in names:
+            assert (ours / name).read_bytes() == (theirs / name).read_bytes()
 
 
 def test_one_judge_serves_several_tasks(tmp_path: Path) -> None:
@@ -175,6 +195,6 @@ def test_one_judge_serves_several_tasks(tmp_path: Path) -> None:
         assert figures["training"]["dpo"]["steps"] == 6
     history = json.loads((folder_of(tmp_path / "run", "dpo-image_understanding") / "history.json").read_text())
     assert history[0]["loss"] == pytest.approx(0.6931, abs=1e-3)
-    rows = pq.read_table(folder_of(tmp_path / "run", "generate-image_understanding") / "sifted").to_pylist()
+    rows = pq.read_table(folder_of(tmp_path / "run", "generate-image_understanding") / "judged").to_pylist()
     assert all(c["text"] or c["error"] for row in rows for c in row["candidates"])
     assert all(row["context"][0]["data"].startswith(b"\x89PNG") for row in rows)

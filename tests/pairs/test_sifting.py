@@ -19,11 +19,14 @@ SCORE = st.one_of(
 
 
 def judged(outcomes, scores, both=True) -> dict:
-    """A judged set. outcomes: one a question, in the order asked. scores: of each candidate, or why it has none."""
+    """A judged set. outcomes: one a question, in the order asked. scores: of each candidate, or why it has none.
+
+    The candidates are answers, each of its own words.
+    """
     asked = asked_orders(adjacent(len(scores)), both)
     points = [point_verdict(i, s) if isinstance(s, float) else point_verdict(i, None, s) for i, s in enumerate(scores)]
     return candidate_set(0) | {
-        "candidates": [candidate(i, media=None) for i in range(len(scores))],
+        "candidates": [candidate(i, media=None, text=f"answer {i}") for i in range(len(scores))],
         "pair_verdicts": [pair_verdict(a, b, outcome) for (a, b), outcome in zip(asked, outcomes, strict=True)],
         "point_verdicts": points,
         "scale": SCALE,

@@ -10,6 +10,7 @@ from urm_ray.candidates import image
 from urm_ray.candidates.image import seeds
 from urm_ray.config import Config
 from urm_ray.media import encode_image
+from urm_ray.pairs.sifting import last_place
 from urm_ray.pipeline.actors import Encode, Sample, Score, Sift
 from urm_ray.pipeline.units import UNIT, UNIT_ROWS, WriteUnits, plan
 from urm_ray.scenes.grammar import parse
@@ -84,18 +85,28 @@ def test_a_unit_whose_rows_are_all_there_makes_nothing(units, tmp_path):
     assert FakeSampler.batches == []
 
 
-def test_sifting_adds_the_pair_to_its_set():
+def test_judged_units_become_sifted_units(tmp_path):
     row = candidate_set(2) | {
         "pair_verdicts": [pair_verdict(0, 1, "first"), pair_verdict(1, 0, "second")],
         "point_verdicts": [point_verdict(0, 4.0), point_verdict(1, 2.0)],
         "scale": None,
         "judge_digest": "judge",
     }
-    judged = schema.table_of([row, row | {"point_verdicts": []}], schema.JUDGED_SET)
-    sifted = Sift(Config().model_dump())(judged)
-    assert sifted.schema.equals(schema.SIFTED_SET)
-    assert sifted["dropped"].to_pylist() == [None, "unparsed"]
-    assert sifted["margin"].to_pylist() == [2.0, None]
+    rows = [row | {"prompt_id": f"p{n}"} for n in range(4)]
+    rows[1] |= {"point_verdicts": []}
+    file, folder = str(tmp_path / "judged" / "unit-000000.parquet"), str(tmp_path / "sifted")
+    store.write_table(file, schema.table_of(rows, schema.JUDGED_SET))
+    units = pa.Table.from_pylist(plan([file], 3))
+    sifted = Sift(Config().model_dump())(units)
+    assert (sifted[UNIT].to_pylist(), sifted[UNIT_ROWS].to_pylist()) == ([0, 0, 0, 1], [3, 3, 3, 1])
+    assert sifted["dropped"].to_pylist() == [None, "unparsed", None, None]
+    assert sifted["margin"].to_pylist() == [2.0, None, 2.0, 2.0]
+    assert sifted["chosen"].to_pylist()[0] == rows[0]["candidates"][0]
+    counts = WriteUnits(folder, "prompt_id", schema.SIFTED_SET, "dropped")(sifted)
+    assert counts["counted"].to_pylist() == [2, 1]
+    assert store.read_table(f"{folder}/unit-000000.parquet").schema.equals(schema.SIFTED_SET)
+    fewer = Sift(Config().model_dump(), last_place(["p0", "p2", "p3"], 2))(units)["dropped"].to_pylist()
+    assert sorted(map(str, fewer)) == ["None", "None", "surplus", "unparsed"]
 
 
 def test_scoring_adds_the_figures_of_the_configured_scorer():

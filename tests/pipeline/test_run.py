@@ -14,10 +14,13 @@ ALL = (
     "reward",
     "judge",
     "generate-image_generation",
+    "pairs-image_generation",
     "dpo-image_generation",
+    "baseline-image_generation",
     "evaluate-image_generation",
     "report",
 )
+AFTER = ALL[7:]
 OTHER = "video_understanding"
 FAR = {"judge_pool": {"actors": 7, "num_gpus": 1}, "sampler_pool": {"num_cpus": 3}}
 CHANGES = [
@@ -27,11 +30,15 @@ CHANGES = [
     ({"reward": {"steps": 7}}, ALL[1:]),
     ({"judge": {"min_mass": 0.3}}, ALL[2:]),
     (of_policy(sampler={"steps": 3}), ALL[3:]),
-    ({"pairs": {"ties": "point"}}, ALL[3:]),
-    (of_policy(generate={"unit_rows": 3}), ALL[3:]),
-    (of_policy(dpo={"beta": 10}), ALL[4:]),
-    (of_policy(evaluate={"headline": "colour"}), ALL[5:]),
-    ({"report": {"grid": 3}}, ALL[6:]),
+    # How the policy is aligned does not change what it was before.
+    ({"pairs": {"both_orders": False}}, (*ALL[3:6], *AFTER)),
+    (of_policy(generate={"unit_rows": 3}), (*ALL[3:6], *AFTER)),
+    # How pairs are made of verdicts asks the judge nothing again.
+    ({"pairs": {"ties": "point"}}, (*ALL[4:6], *AFTER)),
+    ({"pairs": {"construction": "random", "orders": "first", "keep": 3}}, (*ALL[4:6], *AFTER)),
+    (of_policy(dpo={"beta": 10}), (ALL[5], *AFTER)),
+    (of_policy(evaluate={"headline": "colour"}), ALL[6:]),
+    ({"report": {"grid": 3}}, ALL[8:]),
     # Where the work is done changes nothing, and neither does the policy of a task that is left out.
     (of_policy(generate=FAR), ()),
     ({"judge": {"actors": {"actors": 4}}, "prepare": {"cpus": 4}}, ()),
@@ -82,10 +89,14 @@ def test_several_tasks_share_a_judge_and_have_stages_of_their_own(models):
         "reward",
         "judge",
         "generate-image_generation",
+        "pairs-image_generation",
         "dpo-image_generation",
+        "baseline-image_generation",
         "evaluate-image_generation",
         "generate-video_understanding",
+        "pairs-video_understanding",
         "dpo-video_understanding",
+        "baseline-video_understanding",
         "evaluate-video_understanding",
         "report",
     ]

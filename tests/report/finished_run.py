@@ -23,7 +23,7 @@ SCALE = {"name": "1-5", "minimum": 1, "maximum": 5}
 RATING = pa.struct([("index", pa.int32()), ("name", pa.string()), ("value", pa.float32())])
 EVALUATED = pa.schema([*schema.JUDGED_SET, ("figures", pa.list_(RATING))])
 NO_FIGURE = {"value": None, "ci95": [None, None], "n": 0}
-STAGES = ("prepare", "reward", "judge", "generate", "dpo", "evaluate")
+STAGES = ("prepare", "reward", "judge", "generate", "pairs", "dpo", "baseline", "evaluate")
 
 
 def figure(value: float, low: float, high: float, n: int = 40) -> dict[str, Any]:
@@ -121,12 +121,12 @@ def finished_run(
     none: bool = False,
     values: list[tuple[float, float]] | None = None,
     kept: int = 9,
-    generated: list[dict[str, Any]] | None = None,
+    pairs: list[dict[str, Any]] | None = None,
     before: list[dict[str, Any]] | None = None,
 ) -> Sources:
     """A run with 12 prompts to train on, of which `kept` gave a pair with margin 0.1 * number, and 12 held out.
 
-    values: headline figures before and after of each held-out prompt. generated, before: rows to use in place of ours.
+    values: headline figures before and after of each held-out prompt. pairs, before: rows to use in place of ours.
     """
     chosen: dict[str, Any] = {
         "judge_base": {"path": "pkg:vlm"},
@@ -140,11 +140,11 @@ def finished_run(
     prompts = prompts or [f"prompt {i}" for i in range(12)]
     values = values or [(float(i % 4 in (1, 2)), float(i % 4 != 2)) for i in range(12)]
 
-    rows = generated or [sifted(i, p, None if i < kept else "tie", side) for i, p in enumerate(prompts)]
-    write(stages["generate"], "sifted", rows, schema.SIFTED_SET, unit_rows)
+    rows = pairs or [sifted(i, p, None if i < kept else "tie", side) for i, p in enumerate(prompts)]
+    write(stages["pairs"], "sifted", rows, schema.SIFTED_SET, unit_rows)
     old = before or [evaluated("b", i, p, [v[0]], side) for i, (p, v) in enumerate(zip(prompts, values, strict=True))]
     new = [evaluated("a", i, p, [v[1]], side) for i, (p, v) in enumerate(zip(prompts, values, strict=True))]
-    write(stages["evaluate"], "before", old, EVALUATED, unit_rows)
+    write(stages["baseline"], "before", old, EVALUATED, unit_rows)
     write(stages["evaluate"], "after", new, EVALUATED, unit_rows)
 
     steps = range(1, 6)
@@ -160,9 +160,11 @@ def finished_run(
     stages["prepare"].finish(1.5, rows=dict.fromkeys(parts, 1200), quarantined={"train_pairs": 3})
     stages["reward"].finish(60.0, steps=5, final_loss=0.2)
     stages["judge"].finish(7.0, figures={TASK: {"judge": figures, "base": figures}})
-    stages["generate"].finish(20.0, audit=audit(rows, config.pairs.both_orders))
+    stages["generate"].finish(19.5, prompts=len(rows))
+    stages["pairs"].finish(0.5, audit=audit(rows, config.pairs.compares_orders))
     stages["dpo"].finish(30.0, steps=5, final_loss=0.64)
-    stages["evaluate"].finish(10.0, figures=policy_figures(none))
+    stages["baseline"].finish(4.0, prompts=len(old))
+    stages["evaluate"].finish(6.0, figures=policy_figures(none))
     return sources
 
 

@@ -95,7 +95,7 @@ def test_whatever_comes_from_data_is_shown_as_text(tmp_path: Path) -> None:
     rows = [sifted(i, NASTY, None if i < 8 else NASTY, 8) for i in range(12)]
     rows[0]["chosen"] |= {"media": None, "error": NASTY}
     rows[1]["pair_verdicts"][0] |= verdict(0, 1, NASTY, (None, None, None))
-    sources = finished_run(tmp_path, settings=settings, prompts=[NASTY] * 12, generated=rows)
+    sources = finished_run(tmp_path, settings=settings, prompts=[NASTY] * 12, pairs=rows)
     figures = summary(sources)
     figures["tasks"][TASK]["policy"]["all"][NASTY] = policy_figures()["all"]["colour"]
     text = render_page(sources, figures)
@@ -122,7 +122,7 @@ def test_pictures_are_the_bytes_of_the_stages(page: Page) -> None:
 
 def test_best_and_worst_pairs_never_overlap(tmp_path: Path) -> None:
     sources = finished_run(tmp_path, kept=3)
-    assert selection.extremes(sources.of("generate", TASK), "image_generation", 2) == (["g002", "g001"], ["g000"])
+    assert selection.extremes(sources.of("pairs", TASK), "image_generation", 2) == (["g002", "g001"], ["g000"])
     assert len([a for a in page_of(sources).all("img") if (a["alt"] or "").startswith("chosen")]) == 3
 
 
@@ -217,7 +217,8 @@ def test_a_prompt_is_compared_on_its_first_seed_that_was_rated_on_both_sides(tmp
     before = [evaluated("b", i, f"prompt {i}", [0.5, 0.25], 8) for i in range(12)]
     before[0]["figures"] = before[0]["figures"][1:]
     sources = finished_run(tmp_path, before=before)
-    found = selection.changes(sources.of("evaluate", TASK), "image_generation", "whole")
+    stages = {"before": sources.of("baseline", TASK), "after": sources.of("evaluate", TASK)}
+    found = selection.changes(stages, "image_generation", "whole")
     assert "h000" not in {c.prompt_id for c in found}
     assert {(c.index, c.before) for c in found} == {(0, 0.5)}
 
@@ -233,7 +234,7 @@ def test_figures_that_are_not_right_or_wrong_are_numbers(tmp_path: Path, page: P
 def test_a_candidate_without_a_picture_says_why(tmp_path: Path) -> None:
     rows = [sifted(i, f"prompt {i}", None if i < 9 else "tie", 8) for i in range(12)]
     rows[8]["chosen"] |= {"media": None, "error": "the picture was refused"}
-    page = page_of(finished_run(tmp_path, generated=rows))
+    page = page_of(finished_run(tmp_path, pairs=rows))
     assert "the picture was refused" in page.text
     assert len(page.all("img")) == 5 * 2 + 2 * 2 * 2 - 1
 
@@ -245,16 +246,29 @@ def test_nothing_to_show_is_said(tmp_path: Path) -> None:
     assert not page.all("img")
 
 
-def test_order_agreement_is_not_claimed_where_one_order_was_asked(tmp_path: Path) -> None:
-    page = page_of(finished_run(tmp_path, settings={"pairs": {"both_orders": False}}))
-    assert "Not measured" in page.text
+@pytest.mark.parametrize("settings", [{"both_orders": False}, {"orders": "first"}])
+def test_one_order_has_nothing_to_agree_with(tmp_path: Path, settings: dict) -> None:
+    sources = finished_run(tmp_path, settings={"pairs": settings})
+    assert summary(sources)["tasks"][TASK]["pairs"]["order_agreement"]["n"] == 0
+    assert "Not measured" in page_of(sources).text
+
+
+def test_pairs_that_were_drawn_are_shown_as_such_and_may_lack_a_margin(tmp_path: Path) -> None:
+    rows = [sifted(i, f"prompt {i}", None, 8) for i in range(12)]
+    rows[11] |= {"chosen_score": None, "margin": None}
+    settings = {"pairs": {"construction": "random"}, "report": {"pairs": 1}}
+    sources = finished_run(tmp_path, settings=settings, pairs=rows)
+    assert selection.extremes(sources.of("pairs", TASK), TASK, 1) == (["g010"], ["g000"])
+    text = page_of(sources).text
+    assert "drawn by a hash" in text
+    assert "won their adjacent pair" not in text
 
 
 def test_every_task_has_its_sections(tmp_path: Path) -> None:
     sources = finished_run(tmp_path)
     figures = summary(sources)
     figures["tasks"]["video_generation"] = copy.deepcopy(figures["tasks"][TASK])
-    other = {f"{name}-video_generation": sources.of(name, TASK) for name in ("generate", "dpo", "evaluate")}
+    other = {f"{name}-video_generation": sources.of(name, TASK) for name in ("pairs", "dpo", "baseline", "evaluate")}
     config = sources.config.model_copy(update={"tasks": [TASK, "video_generation"]})
     page = Page(render_page(Sources(sources.stages | other, config), figures))
     assert [a["id"] for a in page.all("section") if "id" in a] == SECTIONS
@@ -275,7 +289,7 @@ def test_answers_and_clips_are_shown_beside_what_they_are_about(tmp_path: Path) 
         row["context"] = [encode_image(Image.new("RGB", (8, 8), (1, 2, 3)))]
         row["chosen"] |= {"media": None, "text": "a <b>red</b> square"}
         row["rejected"] |= {"media": clip}
-    page = page_of(finished_run(tmp_path, generated=rows))
+    page = page_of(finished_run(tmp_path, pairs=rows))
     assert page.text.count("a <b>red</b> square") == 4
     clips = page.all("video")
     assert [(a["src"] or "").partition(",")[0] for a in clips] == ["data:video/mp4;base64"] * 4

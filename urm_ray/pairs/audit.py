@@ -16,7 +16,7 @@ BLUR = 1e-5
 
 
 def audit(rows: Iterable[dict[str, Any]], both_orders: bool) -> dict[str, Any]:
-    """Totals over the pair columns of `schema.SIFTED_SET` rows.
+    """Totals over the pair columns of `schema.SIFTED_SET` rows. both_orders: `PairsConfig.compares_orders`.
 
     `orders_agreed` of `pairs_asked` pairs had the same verdict in both orders; `first_preferred` of `verdicts` went to
     the candidate shown first (one half, without ties, is no position bias).

@@ -2,14 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from urm_ray.config import PairsConfig
+from urm_ray.judge.equal import distinct
 from urm_ray.pairs.ranking import Comparison, Result, compare
-from urm_ray.schema import digest
+from urm_ray.schema import digest, seed_of
 
 DROP_REASONS = ("tie", "order_disagreement", "unparsed", "media_error", "no_margin")
+SURPLUS = "surplus"
+"""Why a pair is dropped that `keep` leaves no room for."""
+
+Choice = tuple[int, int] | str
+"""Indices of chosen and rejected, or why there is no pair."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What there is to choose by: a `schema.JUDGED_SET` row, its point scores by index, and for each ranked pair the
+    comparison and what the judge itself said, before `ties` had a word."""
+
+    row: dict[str, Any]
+    scores: dict[int, float]
+    comparisons: list[Comparison]
+    results: list[Result]
+
+    @property
+    def winners(self) -> list[int]:
+        return [c.winner for c in self.comparisons if c.winner is not None]
+
+    @property
+    def losers(self) -> list[int]:
+        return [c.loser for c in self.comparisons if c.loser is not None]
+
+    def drawn(self, *ids: int) -> int:
+        """The place of candidates in a draw; it hangs on ids alone."""
+        return seed_of("pair", self.row["prompt_id"], self.row["sampler_digest"], *ids)
+
+    def unranked(self) -> str:
+        """Why no pair has a winner: the most frequent reason; between equals, the one nearest to a broken judge."""
+        order: tuple[Result, ...] = ("media_error", "unparsed", "order_disagreement", "tie")
+        return max(order, key=lambda r: (self.results.count(r), -order.index(r)))
+
+    def unscored(self) -> str:
+        reasons = {v["outcome"] for v in self.row["point_verdicts"] if v["outcome"] != "score"}
+        return "media_error" if reasons == {"media_error"} else "unparsed"
+
+    def best(self, of: Iterable[int]) -> int:
+        return min(of, key=lambda i: (-self.scores[i], i))
+
+    def worst(self, of: Iterable[int]) -> int:
+        return min(of, key=lambda i: (self.scores[i], i))
+
+
+def _pair_point(found: Evidence) -> Choice:
+    if not found.winners:
+        return found.unranked()
+    winners = [i for i in found.winners if i in found.scores]
+    losers = [i for i in found.losers if i in found.scores]
+    return (found.best(winners), found.worst(losers)) if winners and losers else found.unscored()
+
+
+def _pair(found: Evidence) -> Choice:
+    pairs = [(c.winner, c.loser) for c in found.comparisons if c.winner is not None and c.loser is not None]
+    return min(pairs, key=lambda pair: found.drawn(*sorted(pair))) if pairs else found.unranked()
+
+
+def _point(found: Evidence) -> Choice:
+    if len(found.scores) < 2:
+        return found.unscored()
+    return found.best(found.scores), found.worst(found.scores)
+
+
+def _random(found: Evidence) -> Choice:
+    candidates = sorted(found.row["candidates"], key=lambda c: c["index"])
+    made = [c for c in candidates if not c["error"] and (c["media"] is not None or c["text"] is not None)]
+    order = sorted(distinct(made), key=found.drawn)
+    if len(order) < 2:
+        return "media_error" if len(made) < 2 else "tie"
+    return order[0], order[1]
+
+
+CONSTRUCTIONS: dict[str, Callable[[Evidence], Choice]] = {
+    "pair_point": _pair_point,
+    "pair": _pair,
+    "point": _point,
+    "random": _random,
+}
+BY_SCORE = ("pair_point", "point")
+"""Constructions that go by point scores, and so drop what has no margin."""
 
 
 def _pairs(verdicts: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -33,24 +116,22 @@ def _by_point(comparison: Comparison, a: int, b: int, scores: dict[int, float]) 
 
 
 def sift(row: dict[str, Any], config: PairsConfig) -> dict[str, Any]:
-    """The pair columns of a `schema.SIFTED_SET` row from the rest of it.
+    """The pair columns of a `schema.SIFTED_SET` row from a `schema.JUDGED_SET` row.
 
-    Chosen is the best point score among the winners, rejected the worst among the losers (the lower index where scores
-    are equal); the row is kept only if chosen - rejected is greater than `min_margin`. A candidate without a point
-    score can be neither.
+    Who is chosen and rejected is said at `PairsConfig.construction`; of equal scores the lower index is taken. A
+    candidate without a point score can be neither where point scores decide, and there the row is kept only if
+    chosen - rejected is greater than `min_margin`.
     """
     scores = {v["index"]: v["score"] for v in row["point_verdicts"] if v["outcome"] == "score"}
-    groups = _pairs(row["pair_verdicts"])
+    verdicts = [v for v in row["pair_verdicts"] if config.orders == "asked" or v["first"] < v["second"]]
+    groups = _pairs(verdicts)
     comparisons = [compare(group) for group in groups]
     results = [c.result for c in comparisons]
     if config.ties == "point":
         comparisons = [
             _by_point(c, g[0]["first"], g[0]["second"], scores) for c, g in zip(comparisons, groups, strict=True)
         ]
-    winners = [c.winner for c in comparisons if c.winner is not None]
-    losers = [c.loser for c in comparisons if c.loser is not None]
-    candidates = {c["index"]: c for c in row["candidates"]}
-    able = [i for i in winners if i in scores], [i for i in losers if i in scores]
+    evidence = Evidence(row, scores, comparisons, results)
     columns: dict[str, Any] = {
         "pair_id": digest("pair", row["prompt_id"], row["sampler_digest"], row["judge_digest"]),
         "chosen": None,
@@ -59,23 +140,44 @@ def sift(row: dict[str, Any], config: PairsConfig) -> dict[str, Any]:
         "rejected_score": None,
         "margin": None,
         "dropped": None,
-        "winners": winners,
-        "losers": losers,
+        "winners": evidence.winners,
+        "losers": evidence.losers,
         "pairs_asked": len(groups),
         "orders_agreed": sum(len(g) > 1 and r in ("win", "tie") for g, r in zip(groups, results, strict=True)),
-        "first_preferred": sum(v["outcome"] == "first" for v in row["pair_verdicts"]),
+        "first_preferred": sum(v["outcome"] == "first" for v in verdicts),
     }
-    if not winners:
-        # The most frequent reason; between equals, the one nearest to a broken judge.
-        order: tuple[Result, ...] = ("media_error", "unparsed", "order_disagreement", "tie")
-        return {**columns, "dropped": max(order, key=lambda r: (results.count(r), -order.index(r)))}
-    if not able[0] or not able[1]:
-        reasons = {v["outcome"] for v in row["point_verdicts"] if v["outcome"] != "score"}
-        return {**columns, "dropped": "media_error" if reasons == {"media_error"} else "unparsed"}
-    chosen = min(able[0], key=lambda i: (-scores[i], i))
-    rejected = min(able[1], key=lambda i: (scores[i], i))
-    margin = scores[chosen] - scores[rejected]
-    columns |= {"chosen_score": scores[chosen], "rejected_score": scores[rejected], "margin": margin}
-    if not margin > config.min_margin:
+    return columns | _chosen(evidence, config)
+
+
+def _chosen(found: Evidence, config: PairsConfig) -> dict[str, Any]:
+    choice = CONSTRUCTIONS[config.construction](found)
+    if isinstance(choice, str):
+        return {"dropped": choice}
+    high, low = (found.scores.get(i) for i in choice)
+    margin = None if high is None or low is None else high - low
+    columns = {"chosen_score": high, "rejected_score": low, "margin": margin}
+    if config.construction in BY_SCORE and not (margin is not None and margin > config.min_margin):
         return {**columns, "dropped": "no_margin"}
-    return {**columns, "chosen": candidates[chosen], "rejected": candidates[rejected]}
+    candidates = {c["index"]: c for c in found.row["candidates"]}
+    return {**columns, "chosen": candidates[choice[0]], "rejected": candidates[choice[1]]}
+
+
+def last_place(kept: Iterable[str], keep: int) -> str | None:
+    """The place of the last of `keep` prompts, None if there is room for all. kept: prompt ids that gave a pair.
+
+    Places are hashes of prompt ids, so that sets of pairs of one size, however they were made, are about the same
+    prompts as far as they can be.
+    """
+    places = sorted(map(_place, kept))
+    return places[keep - 1] if len(places) > keep else None
+
+
+def within(columns: dict[str, Any], prompt_id: str, last: str | None) -> dict[str, Any]:
+    """The columns of `sift`, dropped as surplus if the prompt comes after the last place."""
+    if last is None or columns["dropped"] is not None or _place(prompt_id) <= last:
+        return columns
+    return columns | {"chosen": None, "rejected": None, "dropped": SURPLUS}
+
+
+def _place(prompt_id: str) -> str:
+    return digest("place", prompt_id)

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from urm_ray import schema
+from urm_ray import schema, store
 from urm_ray.config import Config, Task
 from urm_ray.pipeline.pools import use_threads
 from urm_ray.pipeline.units import done_ids, mark_unit, read_unit
@@ -94,16 +94,20 @@ class Judge:
 
 
 class Sift:
-    """Adds the pair columns of `schema.SIFTED_SET` to judged sets."""
+    """Turns units of judged sets into `schema.SIFTED_SET` rows. last: of `pairs.sifting.last_place`."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.config = Config(**config).pairs
+    def __init__(self, config: dict[str, Any], last: str | None = None) -> None:
+        self.config, self.last = Config(**config).pairs, last
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        from urm_ray.pairs.sifting import sift
+        return pa.concat_tables([self._unit(unit) for unit in batch.to_pylist()])
 
-        rows = [sift(row, self.config) for row in batch.select(schema.JUDGED_SET.names).to_pylist()]
-        return _extend(batch, rows, list(schema.SIFTED_SET)[len(schema.JUDGED_SET) :])
+    def _unit(self, unit: dict[str, Any]) -> pa.Table:
+        from urm_ray.pairs.sifting import sift, within
+
+        rows = store.read_table(unit["file"], schema.JUDGED_SET.names).slice(unit["start"], unit["rows"]).to_pylist()
+        sifted = [row | within(sift(row, self.config), row["prompt_id"], self.last) for row in rows]
+        return mark_unit(schema.table_of(sifted, schema.SIFTED_SET), unit)
 
 
 class Score:

@@ -1,4 +1,4 @@
-"""Stage 6: the policy before and after, same held-out prompts and seeds, by an independent scorer and the judge."""
+"""Stages 7 and 8: the policy before and after, same prompts and seeds, by an independent scorer and the judge."""
 
 from __future__ import annotations
 
@@ -20,57 +20,17 @@ EVALUATED = pa.schema([*schema.JUDGED_SET, Score.FIELD])
 FIGURE_COLUMNS = ["prompt_id", "prompt", "point_verdicts", "figures"]
 
 
+def baseline(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
+    """The policy as it was: `before` of every alignment of it that has the same judge, prompts and seeds."""
+    path = run.config.policy(task).path
+    return {"prompts": _measure(run, stage, task, "before", resolve(path), run.model_digest(path))}
+
+
 def evaluate_policy(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
-    policy, reward, dpo = run.config.policy(task), run.finished("reward"), run.finished("dpo", task)
-    judge, settings, dump = store.local_dir(reward.path("model")), policy.evaluate, run.config.model_dump()
-    policies = {
-        "before": (resolve(policy.path), run.sampler_digest(task, run.model_digest(policy.path))),
-        "after": (store.local_dir(dpo.path("model")), run.sampler_digest(task, dpo.digest)),
-    }
-    for name, (path, digest) in policies.items():
-
-        def operators(units: Any, path: str = path, digest: str = digest, name: str = name) -> Any:
-            rows = units.map_batches(
-                bind(
-                    Sample,
-                    config=dump,
-                    task=task,
-                    path=path,
-                    sampler_digest=digest,
-                    count=settings.seeds_per_prompt,
-                    folder=stage.path(name),
-                    num_cpus=settings.sampler_pool.num_cpus,
-                ),
-                batch_size=1,
-                batch_format="pyarrow",
-                **actor_pool(settings.sampler_pool),
-            )
-            rows = rows.map_batches(
-                bind(
-                    Judge,
-                    config=dump,
-                    path=judge,
-                    judge_digest=reward.digest,
-                    num_cpus=settings.judge_pool.num_cpus,
-                    rank=False,
-                ),
-                batch_size=1,
-                batch_format="pyarrow",
-                udf_modifying_row_count=False,
-                **actor_pool(settings.judge_pool),
-            )
-            return rows.map_batches(Score(settings.scorer), batch_size=None, batch_format="pyarrow", num_cpus=LIGHT)
-
-        stream_units(
-            f"{stage.name}: {name}",
-            run.finished("prepare", task).units("heldout_prompts"),
-            stage.path(name),
-            settings.unit_rows,
-            "prompt_id",
-            EVALUATED,
-            operators,
-        )
-    before, after = (stage.rows(name, FIGURE_COLUMNS).to_pylist() for name in policies)
+    dpo, settings = run.finished("dpo", task), run.config.policy(task).evaluate
+    _measure(run, stage, task, "after", store.local_dir(dpo.path("model")), dpo.digest)
+    before = run.finished("baseline", task).rows("before", FIGURE_COLUMNS).to_pylist()
+    after = stage.rows("after", FIGURE_COLUMNS).to_pylist()
     figures = compare_policies(before, after, settings.headline, run.config.run.seed, settings.resamples)
     print(
         f"[{stage.name}] {settings.headline}: "
@@ -78,3 +38,47 @@ def evaluate_policy(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
         flush=True,
     )
     return {"figures": figures}
+
+
+def _measure(run: Run, stage: Stage, task: Task, part: str, path: str, weights: str) -> int:
+    """Writes what the policy in a folder makes of the held-out prompts, judged and scored, as a part of a stage.
+
+    weights: their digest. Returns the number of prompts.
+    """
+    reward, settings, dump = run.finished("reward"), run.config.policy(task).evaluate, run.config.model_dump()
+
+    def operators(units: Any) -> Any:
+        rows = units.map_batches(
+            bind(
+                Sample,
+                config=dump,
+                task=task,
+                path=path,
+                sampler_digest=run.sampler_digest(task, weights),
+                count=settings.seeds_per_prompt,
+                folder=stage.path(part),
+                num_cpus=settings.sampler_pool.num_cpus,
+            ),
+            batch_size=1,
+            batch_format="pyarrow",
+            **actor_pool(settings.sampler_pool),
+        )
+        rows = rows.map_batches(
+            bind(
+                Judge,
+                config=dump,
+                path=store.local_dir(reward.path("model")),
+                judge_digest=reward.digest,
+                num_cpus=settings.judge_pool.num_cpus,
+                rank=False,
+            ),
+            batch_size=1,
+            batch_format="pyarrow",
+            udf_modifying_row_count=False,
+            **actor_pool(settings.judge_pool),
+        )
+        return rows.map_batches(Score(settings.scorer), batch_size=None, batch_format="pyarrow", num_cpus=LIGHT)
+
+    files = run.finished("prepare", task).units("heldout_prompts")
+    stream_units(stage.name, files, stage.path(part), settings.unit_rows, "prompt_id", EVALUATED, operators)
+    return sum(store.row_count(file) for file in files)

@@ -1,4 +1,4 @@
-"""Stage 7: report.html and report.json in the run folder."""
+"""Stage 9: report.html and report.json in the run folder."""
 
 from __future__ import annotations
 

@@ -59,10 +59,10 @@ def _read(
     def operators(units: Any) -> Any:
         return units.map_batches(actor, batch_size=1, batch_format="pyarrow", **pool)
 
-    generated = run.finished("generate", task)
+    pairs = run.finished("pairs", task)
     stream_units(
         f"{stage.name}: pairs",
-        generated.units("sifted"),
+        pairs.units("sifted"),
         stage.path(READ),
         run.config.policy(task).generate.unit_rows,
         "prompt_id",
@@ -72,7 +72,7 @@ def _read(
         counted="to train on",
     )
     reasons: Counter[str | None] = Counter(stage.rows(READ, [reason])[reason].to_pylist())
-    known = generated.manifest()["audit"]["dropped"]
+    known = pairs.manifest()["audit"]["dropped"]
     left_out: dict[str | None, int] = {
         name: count for name, count in reasons.items() if name is not None and name not in known
     }

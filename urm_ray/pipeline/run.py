@@ -22,7 +22,9 @@ from urm_ray.store import RunFolder, Stage
 FORMAT = 1
 """Raised when a stage would write something else from the same settings."""
 
-STAGES = ("prepare", "reward", "judge", "generate", "dpo", "evaluate", "report")
+ALIGNMENT = ("generate", "pairs", "dpo", "baseline", "evaluate")
+"""Those of each task, once there is a judge."""
+STAGES = ("prepare", "reward", "judge", *ALIGNMENT, "report")
 PACKAGES = ("urm_ray", "ray", "torch", "transformers", "trl", "deepspeed", "diffusers", "accelerate", "peft", "pyarrow")
 
 
@@ -58,21 +60,22 @@ class Run:
         found["judge"] = digest(found["reward"], c.digest_of("judge"))
         for task in c.tasks:
             policy = c.policy(task)
-            settings = c.digest_of("judge", "pairs"), policy.digest_of("sampler", "generate")
-            generate = digest(found["reward"], seed, settings, self.model_digest(policy.path))
-            dpo = digest(generate, policy.digest_of("vlm_dpo" if understands(task) else "dpo"))
-            evaluate = digest(dpo, policy.digest_of("evaluate"))
-            for name, value in (("generate", generate), ("dpo", dpo), ("evaluate", evaluate)):
-                found[key(name, task)] = value
+            asked = c.digest_of("judge"), c.pairs.asked(), policy.digest_of("sampler", "generate")
+            generate = digest(found["reward"], seed, asked, self.model_digest(policy.path))
+            pairs = digest(generate, c.digest_of("pairs"))
+            dpo = digest(pairs, policy.digest_of("vlm_dpo" if understands(task) else "dpo"))
+            settings = c.digest_of("judge"), policy.digest_of("sampler", "evaluate")
+            baseline = digest(found["reward"], seed, settings, self.model_digest(policy.path))
+            values = (generate, pairs, dpo, baseline, digest(baseline, dpo))
+            found |= {key(name, task): value for name, value in zip(ALIGNMENT, values, strict=True)}
         found["report"] = digest(list(found.values()), c.digest_of("report"))
         return found
 
     def steps(self, names: Sequence[str]) -> list[tuple[str, Task | None]]:
         """(stage, task) in the order in which they are run; the task is None where a stage serves all of them."""
-        shared, aligned = ("reward", "judge"), ("generate", "dpo", "evaluate")
         order: list[tuple[str, Task | None]] = [("prepare", task) for task in self.config.tasks]
-        order += [(name, None) for name in shared]
-        order += [(name, task) for task in self.config.tasks for name in aligned]
+        order += [(name, None) for name in ("reward", "judge")]
+        order += [(name, task) for task in self.config.tasks for name in ALIGNMENT]
         return [(name, task) for name, task in [*order, ("report", None)] if name in names]
 
     def stage(self, name: str, task: Task | None = None) -> Stage:

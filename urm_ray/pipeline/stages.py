@@ -8,8 +8,8 @@ from typing import Any
 from urm_ray import store
 from urm_ray.config import Task
 from urm_ray.pipeline.evaluate_judge import evaluate_judge
-from urm_ray.pipeline.evaluate_policy import evaluate_policy
-from urm_ray.pipeline.generate_pairs import generate_pairs
+from urm_ray.pipeline.evaluate_policy import baseline, evaluate_policy
+from urm_ray.pipeline.generate_pairs import generate, pairs
 from urm_ray.pipeline.make_report import make_report
 from urm_ray.pipeline.prepare import prepare
 from urm_ray.pipeline.run import Run, StageFunction, execute
@@ -20,8 +20,10 @@ from urm_ray.store import Stage
 SHARED: dict[str, StageFunction] = {"reward": train_reward, "judge": evaluate_judge, "report": make_report}
 OF_A_TASK: dict[str, Callable[[Run, Stage, Task], dict[str, Any]]] = {
     "prepare": prepare,
-    "generate": generate_pairs,
+    "generate": generate,
+    "pairs": pairs,
     "dpo": train_dpo,
+    "baseline": baseline,
     "evaluate": evaluate_policy,
 }
 

@@ -1,4 +1,4 @@
-"""Stage 5: DPO of the policy from the preference pairs: Diffusion-DPO, or DPO of a VLM."""
+"""Stage 6: DPO of the policy from the preference pairs: Diffusion-DPO, or DPO of a VLM."""
 
 from __future__ import annotations
 

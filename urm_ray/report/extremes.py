@@ -49,16 +49,25 @@ def _card(row: dict[str, Any]) -> Html:
     return el("article", asked(row), margin, sides, class_="pair")
 
 
+_CHOSEN = {
+    "pair_point": "Chosen is the best point score among the candidates that won their adjacent pair, rejected the "
+    "worst among those that lost",
+    "pair": "Chosen and rejected won and lost an adjacent pair that was drawn by a hash",
+    "point": "Chosen is the best point score of all candidates, rejected the worst",
+    "random": "Chosen and rejected were drawn by a hash, whatever the judge says",
+}
+
+
 def pairs_section(sources: Sources, task: str) -> Html:
     """`report.pairs` kept pairs each with the largest and the smallest margin."""
-    stage = sources.of("generate", task)
+    stage = sources.of("pairs", task)
     best, worst = extremes(stage, task, sources.config.report.pairs)
     if not best:
         return el("p", "No pair is shown: none was asked for, or none was kept.", class_="none")
     rows = rows_of(stage, "sifted", {*best, *worst}, _COLUMNS)
     note = (
-        "Chosen is the best point score among the candidates that won their adjacent pair, rejected the worst among "
-        "those that lost; the margin is the difference. Under each candidate: the judge's probabilities for its own "
+        f"{_CHOSEN[sources.config.pairs.construction]}; the margin is the difference of their point scores. "
+        "Under each candidate: the judge's probabilities for its own "
         "adjacent pair, in both orders. The number is the chance that this candidate is the better one; grey is a tie, "
         "pale its neighbour."
     )

@@ -37,13 +37,13 @@ def _card(change: Change, row: dict[str, Any], pair: list[dict[str, Any] | None]
 def grid_section(sources: Sources, task: str, headline: str) -> Html:
     """`report.grid` prompts with their pictures, spread over what improved, stayed and got worse."""
     config = sources.config
-    stage = sources.of("evaluate", task)
-    found = changes(stage, task, headline)
+    stages = {"before": sources.of("baseline", task), "after": sources.of("evaluate", task)}
+    found = changes(stages, task, headline)
     chosen = spread(found, config.report.grid, config.run.seed)
     if not chosen:
         return el("p", "No prompt is shown: none was asked for, or none was rated on both sides.", class_="none")
     ids = {c.prompt_id for c in chosen}
-    before, after = (rows_of(stage, part, ids, ["prompt", "context", "candidates"]) for part in ("before", "after"))
+    before, after = (rows_of(s, part, ids, ["prompt", "context", "candidates"]) for part, s in stages.items())
     pairs = [[_candidate(before, c), _candidate(after, c)] for c in chosen]
     binary = all(value in (0.0, 1.0) for c in found for value in (c.before, c.after))
     cards = [_card(c, after[c.prompt_id], pair, binary) for c, pair in zip(chosen, pairs, strict=True)]

@@ -49,12 +49,12 @@ def rows_of(stage: Stage, part: str, prompt_ids: Collection[str], columns: list[
     return found
 
 
-def changes(stage: Stage, task: str, headline: str) -> list[Change]:
-    """Every prompt whose first pictures were rated both before and after."""
+def changes(stages: dict[str, Stage], task: str, headline: str) -> list[Change]:
+    """Every prompt whose first pictures were rated both `before` and `after`, which are parts of these stages."""
     before, after = (
         {
             row["prompt_id"]: (row["prompt"], {f["index"]: f["value"] for f in row["figures"] if f["name"] == headline})
-            for row in light_rows(stage, part, task, ["prompt_id", "prompt", "figures"])
+            for row in light_rows(stages[part], part, task, ["prompt_id", "prompt", "figures"])
         }
         for part in ("before", "after")
     )
@@ -92,7 +92,8 @@ def spread(found: list[Change], count: int, seed: int) -> list[Change]:
 def extremes(stage: Stage, task: str, count: int) -> tuple[list[str], list[str]]:
     """Prompts of the kept pairs with the largest and, among the others, the smallest margins, up to `count` each."""
     rows = light_rows(stage, "sifted", task, ["prompt_id", "dropped", "margin"])
-    kept = sorted((-row["margin"], row["prompt_id"]) for row in rows if row["dropped"] is None)
+    scored = [row for row in rows if row["dropped"] is None and row["margin"] is not None]
+    kept = sorted((-row["margin"], row["prompt_id"]) for row in scored)
     ids = [prompt_id for _, prompt_id in kept]
     return ids[:count], ids[count:][::-1][:count]
 

@@ -18,6 +18,7 @@ REASONS = {
     "unparsed": "the judge gave no answer that counts",
     "media_error": "a picture could not be made or read",
     "no_margin": "the winner's point score is not far enough above the loser's",
+    "surplus": "there were pairs enough without it",
 }
 _OUTCOMES = {"first": "shown first", "tie": "tie", "second": "shown second"}
 
@@ -65,16 +66,16 @@ def _steadiness(name: str, figure: Mapping[str, Any] | None, reference: float | 
 
 def sifting_section(sources: Sources, task: str, pairs: Mapping[str, Any]) -> Html:
     """Kept and dropped prompts, and what the judge's verdicts owe to the order in which the pictures were shown."""
-    found = outcomes(sources.of("generate", task), task)
+    found = outcomes(sources.of("pairs", task), task)
     shown = [(found.get(name, 0), f"outcome-{name}", title) for name, title in _OUTCOMES.items()]
     rest = sum(n for name, n in found.items() if name not in _OUTCOMES)
     shown.append((rest, "outcome-none", "no answer"))
-    asked_both = sources.config.pairs.both_orders
+    both = sources.config.pairs.compares_orders
     others = "left to the point scores" if sources.config.pairs.ties == "point" else "not used"
     agreement = (
         f"Share of adjacent pairs with the same verdict after the two pictures changed places; the others are {others}."
-        if asked_both
-        else "Not measured: this run asked each pair in one order only."
+        if both
+        else "Not measured: this run goes by one order of each pair."
     )
     bias = (
         "Share of verdicts for the picture shown first; the dashed line is where it would be without position bias, "
@@ -92,7 +93,7 @@ def sifting_section(sources: Sources, task: str, pairs: Mapping[str, Any]) -> Ht
         dropped_bars(pairs),
         el(
             "div",
-            _steadiness("Order agreement", pairs["order_agreement"] if asked_both else None, None, agreement),
+            _steadiness("Order agreement", pairs["order_agreement"] if both else None, None, agreement),
             _steadiness("First preferred", pairs["first_preferred"], fair, bias),
             class_="steadiness",
         ),

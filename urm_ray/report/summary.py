@@ -34,12 +34,12 @@ def summary(sources: Sources) -> dict[str, Any]:
 
 
 def _task(sources: Sources, task: str) -> dict[str, Any]:
-    prepared, generated, dpo, evaluated = (
-        sources.of(name, task).manifest() for name in ("prepare", "generate", "dpo", "evaluate")
+    prepared, pairs, dpo, evaluated = (
+        sources.of(name, task).manifest() for name in ("prepare", "pairs", "dpo", "evaluate")
     )
     reward, judged = (sources.stages[name].manifest() for name in ("reward", "judge"))
     judge, base = (judged["figures"][task][name] for name in ("judge", "base"))
-    audit = generated["audit"]
+    audit = pairs["audit"]
     return {
         "judge": {
             "pair_accuracy": judge["pair_accuracy"],
@@ -55,9 +55,9 @@ def _task(sources: Sources, task: str) -> dict[str, Any]:
             "prompts": audit["prompts"],
             "kept": audit["kept"],
             "dropped": audit["dropped"],
-            # With one order asked there is nothing to agree with: a figure without a value, not a zero.
+            # In one order there is nothing to agree with: a figure without a value, not a zero.
             "order_agreement": share(
-                audit["orders_agreed"], audit["pairs_asked"] if sources.config.pairs.both_orders else 0
+                audit["orders_agreed"], audit["pairs_asked"] if sources.config.pairs.compares_orders else 0
             ),
             "first_preferred": share(audit["first_preferred"], audit["verdicts"]),
         },
