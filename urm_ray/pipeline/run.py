@@ -45,7 +45,7 @@ class Run:
 
     def sampler_digest(self, task: Task, policy: str) -> str:
         """What the candidates of a policy (`policy` is the digest of its weights) depend on."""
-        return digest(self.config.policy(task).digest_of("sampler"), policy, self.config.run.seed)
+        return digest(self.config.policy(task).digest_of("sampler", "clips"), policy, self.config.run.seed)
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -54,11 +54,12 @@ class Run:
         found = {key("prepare", task): digest(FORMAT, seed, task, c.digest_of("prepare"), files) for task in c.tasks}
         base = self.model_digest(c.judge_base.path)
         prepared = list(found.values())
-        found["reward"] = digest(prepared, seed, c.digest_of("reward", "judge_base"), c.judge.protocol, base)
+        asked = c.judge.protocol, c.judge.clips.model_dump()
+        found["reward"] = digest(prepared, seed, c.digest_of("reward", "judge_base"), asked, base)
         found["judge"] = digest(found["reward"], c.digest_of("judge"))
         for task in c.tasks:
             policy = c.policy(task)
-            settings = c.digest_of("judge", "pairs"), policy.digest_of("sampler", "generate")
+            settings = c.digest_of("judge", "pairs"), policy.digest_of("sampler", "clips", "generate")
             generate = digest(found["reward"], seed, settings, self.model_digest(policy.path))
             dpo = digest(generate, policy.digest_of("vlm_dpo" if understands(task) else "dpo"))
             evaluate = digest(dpo, policy.digest_of("evaluate"))
