@@ -13,9 +13,10 @@ import pyarrow as pa
 from PIL import Image
 
 from urm_ray import schema
+from urm_ray.clips import encode_clip
 from urm_ray.config import Task
 from urm_ray.judge.engine import Question, Reading
-from urm_ray.media import decode_image, encode_image, image_record
+from urm_ray.media import encode_image, image_record
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK: Task = "image_generation"
@@ -101,17 +102,8 @@ def point_preference(number: int = 0, score: float = 3.0, **changes: Any) -> dic
 
 
 def clip(shades: Sequence[int], fps: float = 2.0) -> dict[str, Any]:
-    """A `schema.MEDIA` value of a clip, whose frames are `picture`s next to each other in one PNG."""
-    strip = Image.new("RGB", (8 * len(shades), 8))
-    for n, shade in enumerate(shades):
-        strip.paste(picture(shade), (8 * n, 0))
-    return encode_image(strip) | {"kind": "video", "width": 8, "frames": len(shades), "fps": fps}
-
-
-def clip_frames(media: dict[str, Any]) -> list[Image.Image]:
-    """The frames of a `clip`."""
-    strip = decode_image(media | {"kind": "image"})
-    return [strip.crop((x, 0, x + 8, 8)) for x in range(0, strip.width, 8)]
+    """A `schema.MEDIA` value of a clip, whose frames are `picture`s."""
+    return encode_clip([picture(shade) for shade in shades], fps)
 
 
 def answer_pair(number: int = 0, **changes: Any) -> dict[str, Any]:
@@ -187,7 +179,7 @@ class FakeEngine:
 
 def prefer_darker(question: Question) -> Reading:
     """A judge without position bias: of two pictures the lower shade is better, a score is 5 - shade."""
-    shades = [shade_of(image) for image in question.images]
+    shades = [shade_of(image) for image in question.media]
     if len(shades) == 2:
         winner = 2 if shades[0] == shades[1] else int(shades[1] < shades[0])
         return Reading([0.8 if i == winner else 0.1 for i in range(3)], 1.0)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from urm_ray.clips import Limits, Sampling, clip_record, decode_clip, decode_media, encode_clip, read_clip
+from urm_ray.clips import Clip, Limits, Sampling, clip_record, decode_clip, decode_media, encode_clip, read_clip
 from urm_ray.media import MediaError, encode_image
 
 ALL = Sampling()
@@ -260,17 +260,32 @@ def test_a_fork_has_a_decoder_of_its_own():
     assert children() == [ours]
 
 
-def test_a_row_of_media_is_a_picture_or_frames():
+def test_a_row_of_media_is_a_picture_or_a_clip():
     image = shades(1)[0]
     shown = decode_media(encode_image(image), ALL)
     assert isinstance(shown, Image.Image)
     assert shown.tobytes() == image.tobytes()
-    frames = decode_media(encode_clip(shades(4), 8), Sampling(count=2))
-    assert isinstance(frames, list)
-    assert shade_numbers(frames) == [0, 3]
+    clip = decode_media(encode_clip(shades(4), 8), Sampling(count=2))
+    assert isinstance(clip, Clip)
+    assert shade_numbers(clip.frames) == [0, 3]
     for bad in (None, media(b"?"), encode_image(image) | {"data": b"?"}):
         with pytest.raises(MediaError):
             decode_media(bad, ALL)
+
+
+@pytest.mark.parametrize(
+    ("count", "sampling", "rate"),
+    [
+        (16, {}, 8),
+        (9, {"count": 3}, 2),
+        (16, {"rate": 4}, 4),
+        (4, {"count": 7}, 8),  # the frames that pad it take no time
+        (1, {"count": 8}, 1),
+        (5, {"count": 1}, 1),
+    ],
+)
+def test_the_rate_of_a_clip_is_that_of_the_frames_that_were_chosen(count, sampling, rate):
+    assert decode_clip(encode_clip(shades(count), 8), Sampling(**sampling)).rate == pytest.approx(rate, rel=1e-4)
 
 
 FILES = [encode_clip(shades(6), 8)["data"], video_file(shades(6)), video_file(shades(6), "libvpx-vp9", "webm")]

@@ -105,7 +105,6 @@ def test_training_sections_share_their_settings():
         ({"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0]}, "one weight for each loss_type"),
         ({"loss_type": ["exo_pair"]}, "needs label_smoothing"),
         ({"label_smoothing": 0.5}, "label_smoothing"),
-        ({"clips": "both"}, "clips"),
         ({"max_length": 0}, "max_length"),
     ],
 )

@@ -74,6 +74,13 @@ class Clip:
     times: list[float]
     padded: int = 0
 
+    @property
+    def rate(self) -> float:
+        """How many frames, padding aside, there are in a second of the clip; 1 where they do not span any time."""
+        own = self.times[: len(self.times) - self.padded]
+        span = own[-1] - own[0]
+        return (len(own) - 1) / span if span > 0 else 1.0
+
 
 def encode_clip(frames: Sequence[Image.Image], fps: float) -> dict[str, Any]:
     """A `schema.MEDIA` row holding the frames as mp4; equal frames give equal bytes, and every pixel survives.
@@ -138,10 +145,10 @@ def read_clip(data: bytes, limit_s: float = LIMIT_S, limits: Limits | None = Non
     return clip_record(data, found["width"], found["height"], found["frames"], found["fps"])
 
 
-def decode_media(media: dict[str, Any] | None, sampling: Sampling) -> Image.Image | list[Image.Image]:
-    """The picture of a `schema.MEDIA` row, or the chosen frames of its clip; MediaError where there is neither."""
+def decode_media(media: dict[str, Any] | None, sampling: Sampling) -> Image.Image | Clip:
+    """The picture of a `schema.MEDIA` row, or its clip with the chosen frames; MediaError where there is neither."""
     if media is not None and media.get("kind") == "video":
-        return decode_clip(media, sampling).frames
+        return decode_clip(media, sampling)
     return decode_image(media)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from urm_ray.clips import Sampling
 from urm_ray.config_training import DpoConfig, PoolConfig, RewardConfig, Section, Task, VlmDpoConfig
 from urm_ray.schema import digest
 
@@ -28,6 +29,22 @@ class ModelConfig(Section):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "auto"
     """auto takes the GPU if the worker has one."""
+
+
+class ClipConfig(Sampling):
+    """How a VLM is shown clips. Frames are chosen by `count`, `rate` or `maximum`; where none is set, 8 of them."""
+
+    shown: Literal["frames", "native"] = "frames"
+    """Each frame as a picture of its own (paper IV-A), or all of them in the processor's slot for clips."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _eight_frames(cls, values: Any) -> Any:
+        chosen = isinstance(values, dict) and values.keys() & Sampling.model_fields.keys()
+        return values if chosen or not isinstance(values, dict) else {**values, "count": 8}
+
+
+DEFAULT_CLIPS = ClipConfig()
 
 
 class PrepareConfig(Section):
@@ -90,6 +107,8 @@ class JudgeConfig(Section):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     attention: str | None = None
     """eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose."""
+    clips: ClipConfig = DEFAULT_CLIPS
+    """How the judge is shown clips; it is trained to see them so, too."""
     min_mass: float = Field(0.1, ge=0, le=1)
     """An answer counts as unparsed when the possible answers together have less than this probability."""
     actors: PoolConfig = PoolConfig()
@@ -159,6 +178,8 @@ class PolicyConfig(ModelConfig):
     """For the generation tasks."""
     vlm_dpo: VlmDpoConfig = VlmDpoConfig()
     """For the understanding tasks."""
+    clips: ClipConfig = DEFAULT_CLIPS
+    """How a policy that answers questions is shown clips, when it answers and when it is trained."""
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @model_validator(mode="after")

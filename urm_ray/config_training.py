@@ -123,8 +123,6 @@ class VlmDpoConfig(TrainConfig):
     """Share of labels taken to be wrong; `robust`, `aot` and `aot_unpaired` use it, `exo_pair` needs it above 0."""
     max_length: int | None = Field(None, ge=1)
     """Tokens of the question, its pictures' own included, and the longer answer. A longer pair is left out, not cut."""
-    clips: Literal["frames", "native"] = "frames"
-    """How a clip is shown: each frame as a picture of its own, or in the processor's slot for clips."""
     train_vision: bool = True
     attention: str | None = None
     """eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose."""

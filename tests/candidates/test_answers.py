@@ -8,7 +8,7 @@ from urm_ray import schema
 from urm_ray.candidates import answers
 from urm_ray.candidates.answers import AnswerSampler, Asked
 from urm_ray.candidates.draw import filtered, uniform
-from urm_ray.config import SamplerConfig
+from urm_ray.config import DEFAULT_CLIPS, SamplerConfig
 from urm_ray.media import encode_image
 from urm_ray.scenes.answer_preferences import Answers
 
@@ -32,7 +32,10 @@ def sampler(make) -> AnswerSampler:
 @pytest.fixture(scope="module")
 def asked() -> list[Asked]:
     """Five questions of different lengths, one about two pictures and one about none."""
-    rows = [Asked.of(row) for row in Answers(None, 0, "image_understanding", {}).read("heldout_prompts", 0, 3)]
+    rows = [
+        Asked.of(row, DEFAULT_CLIPS)
+        for row in Answers(None, 0, "image_understanding", {}).read("heldout_prompts", 0, 3)
+    ]
     return [*rows, Asked(DESCRIBE * 5, (picture(3), picture(200))), Asked("How many shapes are there?")]
 
 
@@ -62,8 +65,8 @@ class Noise(LogitsProcessor):
 
 def generated(sampler: AnswerSampler, one: Asked, seed: int) -> str:
     """The answer as transformers' own `generate` writes it, alone."""
-    text = sampler.processor.apply_chat_template(one.messages(), tokenize=False, add_generation_prompt=True)
-    inputs = sampler.processor(text=[text], images=[one.pictures] if one.pictures else None, return_tensors="pt")
+    text = sampler.processor.apply_chat_template(one.chat.messages, tokenize=False, add_generation_prompt=True)
+    inputs = sampler.processor(text=[text], images=[list(one.media)] if one.media else None, return_tensors="pt")
     settings = sampler.config.answers
     out = sampler.model.generate(
         **inputs,
@@ -121,7 +124,7 @@ def test_a_question_is_read_once_however_many_answers_it_gets(sampler, asked, mo
     forward = vision.forward
     monkeypatch.setattr(vision, "forward", lambda pixels, *a, **k: seen.append(len(pixels)) or forward(pixels, *a, **k))
     sampler.sample(requests(asked[:1], 10))
-    patches = len(sampler.processor.image_processor(asked[0].pictures, return_tensors="pt")["pixel_values"])
+    patches = len(sampler.processor.image_processor(list(asked[0].media), return_tensors="pt")["pixel_values"])
     assert seen == [patches]
 
 
@@ -165,7 +168,7 @@ def test_logits_that_are_not_numbers_are_an_error_and_not_a_token(make, asked):
 
 def test_a_context_that_does_not_decode_costs_its_own_prompt(sampler, asked):
     # Defect 13: what could not be read became black frames and was scored as real.
-    bad = Asked.of(prompt_row(context=[encode_image(picture(1)), NOT_A_PICTURE]))
+    bad = Asked.of(prompt_row(context=[encode_image(picture(1)), NOT_A_PICTURE]), DEFAULT_CLIPS)
     found = sampler.sample(requests([asked[0], bad, asked[1]], 2))
     assert [c["error"] is None for c in found] == [True, True, False, False, True, True]
     assert "context: the bytes are not a picture" in found[2]["error"]
@@ -188,12 +191,3 @@ def test_all_end_tokens_of_a_checkpoint_end_an_answer(make, vlm_path, asked, mon
 
     monkeypatch.setattr(answers, "load_vlm", with_ends)
     assert make().ends.tolist() == [1, 2]
-
-
-def test_a_clip_is_shown_as_its_frames():
-    frames = (picture(1), picture(2))
-    one = Asked("What happens?", (picture(0), frames))
-    assert one.pictures == [picture(0), *frames]
-    content = one.messages()[0]["content"]
-    assert [part["type"] for part in content] == ["image"] * 3 + ["text"]
-    assert content[-1]["text"] == "What happens?"

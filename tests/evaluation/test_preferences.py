@@ -87,7 +87,7 @@ def test_answers_are_asked_with_their_picture_in_both_orders():
     ask_preferences(scorer, [as_answers(pair_preference(), "red", "blue")])
     texts = [[p["text"] for p in q.messages[0]["content"] if p["type"] == "text"] for q in scorer.engine.asked]
     assert [t[1:3] for t in texts] == [["Answer 1: red\n", "Answer 2: blue\n"], ["Answer 1: blue\n", "Answer 2: red\n"]]
-    assert [[shade_of(i) for i in q.images] for q in scorer.engine.asked] == [[50], [50]]
+    assert [[shade_of(i) for i in q.media] for q in scorer.engine.asked] == [[50], [50]]
 
 
 def test_a_point_is_asked_and_told_on_its_own_scale():

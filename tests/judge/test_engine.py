@@ -6,6 +6,8 @@ from helpers import picture
 from hypothesis import given
 from hypothesis import strategies as st
 
+from urm_ray.clips import Clip
+from urm_ray.config import ClipConfig
 from urm_ray.judge.engine import Question, TransformersEngine, append_tokens
 from urm_ray.judge.protocol import protocol
 
@@ -51,15 +53,19 @@ def questions() -> list[Question]:
 
 
 def spelled_out(engine: TransformersEngine, question: Question) -> list[float]:
+    return answer_chances(engine, question.messages, question.answers, images=question.media)
+
+
+def answer_chances(engine: TransformersEngine, messages, said, images, **media) -> list[float]:
     """Each answer's probability from a forward pass of its own over every one of its tokens, kept to the answers."""
     tokenizer = engine.processor.tokenizer
-    text = engine.processor.apply_chat_template(question.messages, tokenize=False, add_generation_prompt=True)
-    answers = [tuple(tokenizer(a + tokenizer.eos_token, add_special_tokens=False).input_ids) for a in question.answers]
+    text = engine.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    answers = [tuple(tokenizer(a + tokenizer.eos_token, add_special_tokens=False).input_ids) for a in said]
+    if images:
+        media["images"] = [list(images)]
     chances = []
-    for answer, tokens in zip(question.answers, answers, strict=True):
-        inputs = engine.processor(
-            text=[text + answer + tokenizer.eos_token], images=[list(question.images)], return_tensors="pt"
-        )
+    for answer, tokens in zip(said, answers, strict=True):
+        inputs = engine.processor(text=[text + answer + tokenizer.eos_token], return_tensors="pt", **media)
         with torch.inference_mode():
             logits = engine.model(**inputs).logits[0, -len(tokens) - 1 : -1].double()
         chance = 1.0
@@ -88,9 +94,82 @@ def test_a_reading_does_not_depend_on_its_neighbours(engine):
 
 def test_the_order_of_pictures_reaches_the_model(engine):
     pair = questions()[0]
-    swapped = Question(pair.messages, pair.images[::-1], pair.answers)
+    swapped = Question(pair.messages, pair.media[::-1], pair.answers)
     one, two = engine.read([pair, swapped])
     assert one.probabilities != pytest.approx(two.probabilities, abs=1e-6)
+
+
+CLIP_FORMS = [protocol("unified").form("video_generation", kind) for kind in ("pair", "point")]
+ABOUT_A_CLIP = protocol("unified").form("video_understanding", "pair")
+
+
+def film(*shades: int, seconds: float = 0.25) -> Clip:
+    return Clip([picture(shade) for shade in shades], [n * seconds for n in range(len(shades))])
+
+
+def clip_questions() -> list[Question]:
+    pair, point = CLIP_FORMS
+    one, two = film(10, 200, 60), film(250, 0, 100, 30, 90, seconds=1.0)
+    said = ABOUT_A_CLIP.messages("what moves?", ["video"], ["the circle", "the circle and the square"])
+    return [
+        Question(pair.messages("a red circle moves right"), (one, two), tuple(pair.answers)),
+        Question(point.messages("a cat"), (two,), tuple(point.answers)),
+        Question(said, (one,), tuple(ABOUT_A_CLIP.answers)),
+    ]
+
+
+def spelled_out_clips(engine: TransformersEngine, question: Question) -> list[float]:
+    """As `spelled_out`, of a question about clips, which are given to the processor as they are."""
+    content, images, clips = [], [], iter(question.media)
+    for part in question.messages[0]["content"]:
+        frames = next(clips).frames if part["type"] == "video" and not engine.chats.native else []
+        content += [{"type": "image"}] * len(frames) or [part]
+        images += frames
+    messages = [{"role": "user", "content": content}]
+    given = {"images": tuple(images)}
+    if engine.chats.native:
+        given = {"images": (), "videos": [clip.frames for clip in question.media], "do_sample_frames": False}
+        given["video_metadata"] = [{"total_num_frames": len(c.frames), "fps": c.rate} for c in question.media]
+    return answer_chances(engine, messages, question.answers, **given)
+
+
+@pytest.fixture(scope="module", params=["frames", "native"])
+def watching(request, vlm_path) -> TransformersEngine:
+    return TransformersEngine(vlm_path, device="cpu", batch=11, clips=ClipConfig(shown=request.param))
+
+
+def test_a_reading_of_clips_is_what_forward_passes_over_the_whole_answers_give(watching):
+    for question, reading in zip(clip_questions(), watching.read(clip_questions()), strict=True):
+        assert reading.probabilities == pytest.approx(spelled_out_clips(watching, question), abs=1e-4)
+
+
+def test_a_reading_of_clips_does_not_depend_on_pictures_and_clips_beside_them(watching):
+    mixed = [q for pair in zip(questions(), clip_questions() * 2, strict=False) for q in pair]
+    for question, reading in zip(mixed, watching.read(mixed), strict=True):
+        alone = watching.read([question])[0]
+        assert reading.probabilities == pytest.approx(alone.probabilities, abs=1e-4)
+        assert reading.mass == pytest.approx(alone.mass, abs=1e-4)
+
+
+def test_a_frame_that_moves_from_one_clip_into_the_other_changes_the_reading(watching):
+    pair = CLIP_FORMS[0]
+    parted = [
+        Question(pair.messages("a cat"), (film(*shades[:n]), film(*shades[n:])), tuple(pair.answers))
+        for shades in [(10, 240, 60, 180, 100, 220)]
+        for n in (2, 4)
+    ]
+    one, two = watching.read(parted)
+    assert [*one.probabilities, one.mass] != pytest.approx([*two.probabilities, two.mass], abs=1e-5)
+
+
+def test_how_fast_a_native_clip_runs_reaches_the_model(vlm_path):
+    engine = TransformersEngine(vlm_path, device="cpu", clips=ClipConfig(shown="native"))
+    point = CLIP_FORMS[1]
+    slow, fast = (
+        Question(point.messages("a cat"), (film(10, 240, 60, 180, seconds=s),), tuple(point.answers)) for s in (2, 0.25)
+    )
+    one, two = engine.read([slow, fast])
+    assert [*one.probabilities, one.mass] != pytest.approx([*two.probabilities, two.mass], abs=1e-5)
 
 
 def test_no_questions_have_no_readings(engine):

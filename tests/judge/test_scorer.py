@@ -14,9 +14,10 @@ from helpers import (
 )
 
 from urm_ray import schema
+from urm_ray.config import DEFAULT_CLIPS
 from urm_ray.judge.engine import Reading
 from urm_ray.judge.protocol import protocol
-from urm_ray.judge.scorer import Item, JudgeScorer, picture_of, shown_of
+from urm_ray.judge.scorer import Item, JudgeScorer, media_of, shown_of
 from urm_ray.judge.verdict import PairVerdict, PointVerdict
 from urm_ray.media import MediaError
 
@@ -40,10 +41,10 @@ def test_what_is_asked_is_the_form_with_the_pictures_in_their_order():
     engine = FakeEngine(prefer_darker)
     JudgeScorer(engine, UNIFIED).ask([pair(7, 3), point(5)])
     one, two = engine.asked
-    assert [shade_of(i) for i in one.images] == [7, 3]
+    assert [shade_of(i) for i in one.media] == [7, 3]
     assert one.messages == PAIR.messages("a red circle")
     assert one.answers == tuple(PAIR.answers)
-    assert [shade_of(i) for i in two.images] == [5]
+    assert [shade_of(i) for i in two.media] == [5]
     assert two.answers == tuple(POINT.answers)
 
 
@@ -126,7 +127,7 @@ def test_a_set_without_a_single_picture_asks_nothing():
 def test_a_swapped_pair_shows_the_pictures_swapped_and_names_the_candidates():
     engine = FakeEngine(prefer_darker)
     judged = JudgeScorer(engine, UNIFIED).judge_set(candidate_set(2), [(0, 1), (1, 0)])
-    assert [[shade_of(i) for i in q.images] for q in engine.asked[:2]] == [[0, 1], [1, 0]]
+    assert [[shade_of(i) for i in q.media] for q in engine.asked[:2]] == [[0, 1], [1, 0]]
     rows = [(v["first"], v["second"], v["outcome"]) for v in judged["pair_verdicts"]]
     assert rows == [(0, 1, "first"), (1, 0, "second")]
 
@@ -159,8 +160,8 @@ def test_what_a_set_is_judged_fits_the_schema():
 
 
 def test_a_picture_or_its_error():
-    assert shade_of(picture_of(candidate(9)["media"])) == 9
-    assert isinstance(picture_of(NOT_A_PICTURE), MediaError)
+    assert shade_of(media_of(candidate(9)["media"], DEFAULT_CLIPS)) == 9
+    assert isinstance(media_of(NOT_A_PICTURE, DEFAULT_CLIPS), MediaError)
 
 
 def words_of(question) -> str:
@@ -187,7 +188,7 @@ def test_answers_are_shown_as_text_behind_the_picture_they_are_about():
     assert [v["score"] for v in judged["point_verdicts"]] == [30.0, 90.0]
     assert judged["scale"] == {"name": "0-100", "minimum": 0, "maximum": 100}
     for question in asked:
-        assert [shade_of(image) for image in question.images] == [50]
+        assert [shade_of(image) for image in question.media] == [50]
         assert question.messages[0]["content"][0] == {"type": "image"}
         assert "Question: prompt 0\n" in words_of(question)
     assert "Answer 1: it is red\nAnswer 2: red\n" in words_of(asked[1])
@@ -254,8 +255,8 @@ def test_a_form_of_its_own_is_asked_in_place_of_the_tasks():
 
 
 def test_what_there_is_to_see_or_read_of_a_candidate():
-    assert shade_of(shown_of(candidate(9))) == 9
-    assert shown_of(candidate(0, media=None, text="red")) == "red"
-    assert shown_of({"media": None, "text": "red"}) == "red"
+    assert shade_of(shown_of(candidate(9), DEFAULT_CLIPS)) == 9
+    assert shown_of(candidate(0, media=None, text="red"), DEFAULT_CLIPS) == "red"
+    assert shown_of({"media": None, "text": "red"}, DEFAULT_CLIPS) == "red"
     for nothing in (candidate(0, error="broken"), candidate(0, media=None), candidate(0, media=NOT_A_PICTURE)):
-        assert isinstance(shown_of(nothing), MediaError)
+        assert isinstance(shown_of(nothing, DEFAULT_CLIPS), MediaError)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from train.trainings import REFERENCE_DIGEST, VLM
+from train.trainings import CLIPS, REFERENCE_DIGEST, VLM
 
 from urm_ray import schema, store
 from urm_ray.scenes.grammar import misread, parse
@@ -70,7 +70,7 @@ def pair_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def answer_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Pairs of answers about a picture, about nothing and about a clip in turn, with their reference."""
-    from helpers import answer_pair, answer_table, clip, clip_frames, picture
+    from helpers import answer_pair, answer_table, clip, picture
 
     from urm_ray.config_training import VlmDpoConfig
     from urm_ray.media import encode_image
@@ -79,7 +79,7 @@ def answer_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
     contexts = [[[encode_image(picture(n))], [], [clip([n, 250 - n, 7, 100])]][n % 3] for n in range(PAIRS)]
     rows = [answer_pair(n, context=c, prompt=f"what is in number {n}?") for n, c in enumerate(contexts)]
-    reference = ReferenceLogps(resolve(VLM), VlmDpoConfig(clips="native"), REFERENCE_DIGEST, clip_frames, device="cpu")
+    reference = ReferenceLogps(resolve(VLM), VlmDpoConfig(), REFERENCE_DIGEST, CLIPS, device="cpu")
     file = str(tmp_path_factory.mktemp("answers") / "unit-000000.parquet")
     store.write_table(file, reference(answer_table(rows)))
     return file

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from urm_ray import schema, store
+from urm_ray.config import DEFAULT_CLIPS, ClipConfig
 from urm_ray.config_training import DpoConfig, RewardConfig, VlmDpoConfig
 from urm_ray.models import resolve
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
@@ -15,6 +16,7 @@ from urm_ray.training.collate import both_orders
 VLM = "urm_ray.scenes:checkpoints/vlm"
 TEXT_TO_IMAGE = "urm_ray.scenes:checkpoints/text_to_image"
 REFERENCE_DIGEST = "shipped"
+CLIPS = ClipConfig(count=4, shown="native")
 ANSWER_COLUMNS = ["pair_id", "prompt", "context", "chosen", "rejected", *schema.REFERENCE.names]
 SMALL: dict[str, Any] = {
     "workers": 2,
@@ -39,6 +41,7 @@ def train_reward(stage: store.Stage, file: str, **changes: Any) -> list[dict[str
         "train": config.model_dump(),
         "base": resolve(VLM),
         "protocol": "unified",
+        "clips": DEFAULT_CLIPS.model_dump(),
         "seed": 5,
         "stage": stage.uri,
     }
@@ -69,14 +72,10 @@ def train_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, A
 
 
 def train_vlm_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, Any]]:
-    import helpers
-    import ray
-
     from urm_ray.training.launch import launch
     from urm_ray.training.vlm_dpo import vlm_dpo_loop
 
-    ray.cloudpickle.register_pickle_by_value(helpers)  # workers cannot import the tests
-    config = VlmDpoConfig(**{**SMALL, "batch": 1, "clips": "native", **changes})
+    config = VlmDpoConfig(**{**SMALL, "batch": 1, **changes})
     rows = training_rows([file], ANSWER_COLUMNS, passes_needed(24, config)).map_batches(
         fitting, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
     )
@@ -84,7 +83,7 @@ def train_vlm_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[st
         "train": config.model_dump(),
         "policy": resolve(VLM),
         "reference_digest": REFERENCE_DIGEST,
-        "frames_of": helpers.clip_frames,
+        "clips": CLIPS.model_dump(),
         "seed": 5,
         "stage": stage.uri,
         "rows": 24,

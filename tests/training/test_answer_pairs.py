@@ -1,14 +1,17 @@
 import numpy as np
 import pytest
 import torch
-from helpers import NOT_A_PICTURE, answer_pair, answer_table, candidate, clip, clip_frames, picture
+from helpers import NOT_A_PICTURE, answer_pair, answer_table, candidate, clip, picture
 from PIL import Image
 
+from urm_ray.config import ClipConfig
 from urm_ray.media import decode_image, encode_image
 from urm_ray.models import load_processor
 from urm_ray.training.answer_pairs import AnswerPairs, PairError, fitting
 
 GRID = "image_grid_thw"
+ALL = ClipConfig(maximum=64)
+NATIVE = ClipConfig(maximum=64, shown="native")
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +21,12 @@ def processor(vlm_path):
 
 @pytest.fixture(scope="module")
 def pairs(processor) -> AnswerPairs:
-    return AnswerPairs(processor, frames_of=clip_frames)
+    return AnswerPairs(processor, clips=ALL)
 
 
 @pytest.fixture(scope="module")
 def native(processor) -> AnswerPairs:
-    return AnswerPairs(processor, clips="native", frames_of=clip_frames)
+    return AnswerPairs(processor, clips=NATIVE)
 
 
 def answer(text) -> dict:
@@ -91,7 +94,7 @@ def test_each_picture_is_decoded_once(pairs, monkeypatch):
     from urm_ray.training import answer_pairs
 
     decoded = []
-    monkeypatch.setattr(answer_pairs, "decode_image", lambda media: decoded.append(media) or picture(3))
+    monkeypatch.setattr(answer_pairs, "decode_media", lambda media, sampling: decoded.append(media) or picture(3))
     joined(pairs, *ROWS)
     assert len(decoded) == 3
 
@@ -121,16 +124,16 @@ def test_a_native_clip_fills_the_processors_slot_at_its_own_rate(native, process
     assert torch.equal(batch["pixel_values_videos"], alone["pixel_values_videos"])
     assert batch["video_grid_thw"].tolist() == alone["video_grid_thw"].tolist() * 2
     # 8 frames a second, two frames in one step of the grid.
-    assert batch["second_per_grid_ts"].tolist() == [0.25] * 2
+    assert batch["second_per_grid_ts"] == [0.25] * 2
     media = {"images": [[decode_image(row["context"][0])]], "videos": [frames]}
     wanted = [whole(processor, row, side, ["image", "video"], **media) for side in ("chosen", "rejected")]
     assert sequences(batch) == wanted
 
 
 def test_the_rate_is_that_of_the_frames_that_are_shown(processor):
-    every_other = AnswerPairs(processor, clips="native", frames_of=lambda media: clip_frames(media)[::2])
+    every_other = AnswerPairs(processor, clips=ClipConfig(rate=4, shown="native"))
     batch = joined(every_other, answer_pair(0, context=[clip([10, 60, 200, 90], fps=8.0)]))
-    assert batch["second_per_grid_ts"].tolist() == [0.5] * 2
+    assert batch["second_per_grid_ts"] == [0.5] * 2
 
 
 @pytest.mark.parametrize("context", [[], [noise(5)], [clip([1, 2])], [noise(5), clip([1, 2])]])
@@ -180,14 +183,6 @@ def test_a_row_that_cannot_be_trained_on_says_why(pairs, changes, reason):
     with pytest.raises(PairError) as caught:
         pairs.prepare(answer_pair(0, **changes))
     assert caught.value.reason == reason
-
-
-def test_a_clip_needs_something_that_makes_frames_of_it(processor):
-    row = answer_pair(0, context=[clip([1, 2])])
-    assert not AnswerPairs(processor).fits(row)
-    timeless = answer_pair(0, context=[clip([1, 2]) | {"fps": None}])
-    assert AnswerPairs(processor, frames_of=clip_frames).fits(timeless)
-    assert not AnswerPairs(processor, clips="native", frames_of=clip_frames).fits(timeless)
 
 
 def referenced(*rows, **changes):

@@ -51,12 +51,12 @@ def collate(vlm_path) -> RewardCollate:
 
 def answers(collate, inputs) -> list[str]:
     """What the labels say, row by row."""
-    tokenizer = collate.processor.tokenizer
+    tokenizer = collate.chats.processor.tokenizer
     return [tokenizer.decode(row[row != -100], skip_special_tokens=False) for row in inputs["labels"]]
 
 
 def end(collate) -> str:
-    return collate.processor.tokenizer.eos_token
+    return collate.chats.processor.tokenizer.eos_token
 
 
 @pytest.mark.parametrize("label", ["first", "second", "tie"])
@@ -85,12 +85,14 @@ def test_labels_stand_where_the_tokens_they_teach_stand_and_padding_teaches_noth
 def test_the_question_is_the_one_the_judge_is_asked(collate):
     # Defect 16: training and judging asked in different ways.
     inputs = collate(table(pair_preference(0, prompt="a red circle")))
-    tokenizer = collate.processor.tokenizer
-    asked = collate.processor.apply_chat_template(
+    tokenizer = collate.chats.processor.tokenizer
+    asked = collate.chats.processor.apply_chat_template(
         PAIR.messages("a red circle"), tokenize=False, add_generation_prompt=True
     )
     question = (
-        collate.processor(text=[asked], images=[[picture(10), picture(20)]], return_tensors="pt").input_ids[0].tolist()
+        collate.chats.processor(text=[asked], images=[[picture(10), picture(20)]], return_tensors="pt")
+        .input_ids[0]
+        .tolist()
     )
     assert inputs["input_ids"][0, : len(question)].tolist() == question
     rest = inputs["input_ids"][0, len(question) :][inputs["attention_mask"][0, len(question) :] == 1]
@@ -163,10 +165,10 @@ def test_answers_are_trained_on_as_the_judge_is_asked_about_them(collate):
     assert answers(collate, inputs) == [answer + end(collate) for answer in wanted]
     for row, said in enumerate([["two", "three"], ["three", "two"], ["two"]]):
         asked = UNIFIED.form("image_understanding", "pair" if len(said) == 2 else "point")
-        text = collate.processor.apply_chat_template(
+        text = collate.chats.processor.apply_chat_template(
             asked.messages("How many?", ["image"], said), tokenize=False, add_generation_prompt=True
         )
-        ids = collate.processor(text=[text], images=[[picture(50)]], return_tensors="pt").input_ids[0].tolist()
+        ids = collate.chats.processor(text=[text], images=[[picture(50)]], return_tensors="pt").input_ids[0].tolist()
         assert inputs["input_ids"][row, : len(ids)].tolist() == ids
 
 

@@ -3,7 +3,7 @@ import copy
 import pyarrow as pa
 import pytest
 import torch
-from helpers import NOT_A_PICTURE, answer_pair, answer_table, candidate, clip, clip_frames, picture
+from helpers import NOT_A_PICTURE, answer_pair, answer_table, candidate, clip, picture
 from transformers import (
     LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
@@ -14,6 +14,8 @@ from transformers import (
     SiglipVisionConfig,
 )
 
+from urm_ray.clips import decode_clip
+from urm_ray.config import ClipConfig
 from urm_ray.config_training import VlmDpoConfig
 from urm_ray.media import decode_image, encode_image
 from urm_ray.models import load_vlm
@@ -22,6 +24,7 @@ from urm_ray.training.answer_pairs import AnswerPairs
 from urm_ray.training.encode_once import encode_once
 from urm_ray.training.logps import ReferenceLogps, answer_logps, reference_digest
 
+ALL = ClipConfig(maximum=64)
 LONG = "a cat, a dog and two birds beside a very large green triangle"
 
 
@@ -56,7 +59,7 @@ def alone(plain, row, side, clips) -> float:
     model, processor = plain
     slots, images, videos = [], [], []
     for media in row["context"]:
-        frames = clip_frames(media) if media["kind"] == "video" else [decode_image(media)]
+        frames = decode_clip(media, ALL).frames if media["kind"] == "video" else [decode_image(media)]
         native = media["kind"] == "video" and clips == "native"
         slots += ["video"] if native else ["image"] * len(frames)
         videos += [frames] * native
@@ -77,7 +80,7 @@ def alone(plain, row, side, clips) -> float:
 
 @torch.no_grad()
 def together(model, processor, rows, clips="frames") -> tuple[list[float], list[float]]:
-    pairs = AnswerPairs(processor, clips=clips, frames_of=clip_frames)
+    pairs = AnswerPairs(processor, clips=ClipConfig(maximum=64, shown=clips))
     chosen, rejected = answer_logps(model, pairs.join([pairs.prepare(row) for row in rows])).chunk(2)
     return chosen.tolist(), rejected.tolist()
 
@@ -155,7 +158,7 @@ def test_another_family_is_read_as_well(llava, rows):
 
 
 def reference(vlm_path, **settings) -> ReferenceLogps:
-    return ReferenceLogps(vlm_path, VlmDpoConfig(**settings), "digest", clip_frames, device="cpu")
+    return ReferenceLogps(vlm_path, VlmDpoConfig(**settings), "digest", ALL, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -203,8 +206,10 @@ def test_a_table_without_a_fit_pair_passes(vlm_path):
 
 
 def test_the_digest_changes_with_what_changes_the_sums():
-    base = reference_digest("policy", VlmDpoConfig())
-    assert reference_digest("policy", VlmDpoConfig(lr=1.0, beta=9.0, reference_batch=1)) == base
-    assert reference_digest("another", VlmDpoConfig()) != base
-    for change in ({"bf16": True}, {"clips": "native"}, {"attention": "eager"}, {"max_length": 9}):
-        assert reference_digest("policy", VlmDpoConfig(**change)) != base, change
+    base = reference_digest("policy", VlmDpoConfig(), ALL)
+    assert reference_digest("policy", VlmDpoConfig(lr=1.0, beta=9.0, reference_batch=1), ALL) == base
+    assert reference_digest("another", VlmDpoConfig(), ALL) != base
+    for change in ({"bf16": True}, {"attention": "eager"}, {"max_length": 9}):
+        assert reference_digest("policy", VlmDpoConfig(**change), ALL) != base, change
+    for clips in (ClipConfig(), ClipConfig(rate=2), ClipConfig(maximum=64, shown="native")):
+        assert reference_digest("policy", VlmDpoConfig(), clips) != base, clips

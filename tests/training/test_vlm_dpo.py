@@ -4,9 +4,10 @@ from typing import get_args
 import pytest
 import torch
 from datasets import Dataset
-from helpers import answer_pair, answer_table, candidate, clip, clip_frames, picture
+from helpers import answer_pair, answer_table, candidate, clip, picture
 from trl import DPOConfig, DPOTrainer
 
+from urm_ray.config import ClipConfig
 from urm_ray.config_training import LossType, VlmDpoConfig
 from urm_ray.media import decode_image, encode_image
 from urm_ray.models import load_processor, load_vlm
@@ -52,7 +53,7 @@ def processor(vlm_path):
 @pytest.fixture(scope="module")
 def batch(vlm_path, processor) -> dict:
     """The rows with the log-probabilities of the reference, the shipped model."""
-    table = ReferenceLogps(vlm_path, VlmDpoConfig(), "r", clip_frames, device="cpu")(answer_table(ROWS))
+    table = ReferenceLogps(vlm_path, VlmDpoConfig(), "r", device="cpu")(answer_table(ROWS))
     return AnswerPairs(processor, reference_digest="r")(table)
 
 
@@ -204,11 +205,11 @@ def test_pictures_clips_and_bare_questions_train_in_one_stream(vlm_path, process
         answer_pair(0, context=[clip([10, 200, 60, 90])]),
         answer_pair(1, context=[], prompt="how many?"),
     ]
-    config = {"clips": "native"}
-    table = ReferenceLogps(vlm_path, VlmDpoConfig(**config), "r", clip_frames, device="cpu")(answer_table(rows))
-    pairs = AnswerPairs(processor, clips="native", frames_of=clip_frames, reference_digest="r")
+    clips = ClipConfig(shown="native")
+    table = ReferenceLogps(vlm_path, VlmDpoConfig(), "r", clips, device="cpu")(answer_table(rows))
+    pairs = AnswerPairs(processor, clips=clips, reference_digest="r")
     stream = Stream([pairs(table.slice(n, 1)) for n in range(2)])
-    trainer = trainer_of(fresh(vlm_path), processor, tmp_path, stream, **config)
+    trainer = trainer_of(fresh(vlm_path), processor, tmp_path, stream)
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert losses[0] == pytest.approx(math.log(2), abs=1e-3)

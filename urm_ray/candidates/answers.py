@@ -1,4 +1,4 @@
-"""Samples answers to questions about pictures from a chat VLM."""
+"""Samples answers to questions about pictures and clips from a chat VLM."""
 
 from __future__ import annotations
 
@@ -8,42 +8,37 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from PIL import Image
 
 from urm_ray.candidates.draw import draw, filtered
-from urm_ray.config import SamplerConfig
-from urm_ray.media import MediaError, decode_image
+from urm_ray.chat import Chat, ChatProcessor, Seen, question
+from urm_ray.clips import Sampling, decode_media
+from urm_ray.config import DEFAULT_CLIPS, ClipConfig, SamplerConfig
+from urm_ray.media import MediaError
 from urm_ray.models import load_vlm
 
-Clip = tuple[Image.Image, ...]
 CUT_OFF_SHOWN = 60
 
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """What a policy is asked: a question and the pictures and clips (frames in order) that it is about."""
+    """What a policy is asked: a question and the pictures and clips that it is about."""
 
     question: str
-    media: tuple[Image.Image | Clip, ...] = ()
+    media: tuple[Seen, ...] = ()
     error: str | None = None
     """Why it cannot be asked."""
 
     @classmethod
-    def of(cls, row: dict[str, Any]) -> Asked:
+    def of(cls, row: dict[str, Any], sampling: Sampling) -> Asked:
         """From a `schema.PROMPT` row; media that do not decode are its error."""
         try:
-            return cls(row["prompt"], tuple(decode_image(media) for media in row["context"] or ()))
+            return cls(row["prompt"], tuple(decode_media(media, sampling) for media in row["context"] or ()))
         except MediaError as error:
             return cls(row["prompt"], error=f"context: {error}")
 
     @property
-    def pictures(self) -> list[Image.Image]:
-        """Every picture slot in order; a clip is shown as its frames (paper IV-A)."""
-        return [p for m in self.media for p in (m if isinstance(m, tuple) else (m,))]
-
-    def messages(self) -> list[dict[str, Any]]:
-        slots = [{"type": "image"} for _ in self.pictures]
-        return [{"role": "user", "content": [*slots, {"type": "text", "text": self.question}]}]
+    def chat(self) -> Chat:
+        return question(self.question, self.media)
 
 
 class AnswerSampler:
@@ -56,9 +51,16 @@ class AnswerSampler:
     off, it would be judged for what the limit took away, and as the chosen one would teach to write without an end.
     """
 
-    def __init__(self, path: str, config: SamplerConfig, dtype: str = "float32", device: str = "auto") -> None:
+    def __init__(
+        self,
+        path: str,
+        config: SamplerConfig,
+        dtype: str = "float32",
+        device: str = "auto",
+        clips: ClipConfig = DEFAULT_CLIPS,
+    ) -> None:
         self.model, self.processor, self.device = load_vlm(path, dtype, device, config.answers.attention)
-        self.config = config
+        self.config, self.chats = config, ChatProcessor(self.processor, clips)
         ends = self.model.generation_config.eos_token_id
         if ends is None:
             ends = self.processor.tokenizer.eos_token_id
@@ -123,25 +125,14 @@ class AnswerSampler:
 
     def _read(self, groups: Sequence[tuple[Asked, list[int]]]) -> tuple[torch.Tensor, dict[str, Any]]:
         """Logits (rows, V) of every answer's first token, and the state of decoding with one row an answer."""
-        texts = [
-            self.processor.apply_chat_template(asked.messages(), tokenize=False, add_generation_prompt=True)
-            for asked, _ in groups
-        ]
-        pictures = [asked.pictures for asked, _ in groups]
-        inputs = self.processor(
-            text=texts,
-            images=pictures if any(pictures) else None,
-            padding=True,
-            padding_side="left",
-            return_tensors="pt",
-        ).to(self.device)
+        inputs = self.chats([asked.chat for asked, _ in groups], padding_side="left").to(self.device)
         ids = inputs.pop("input_ids")
         positions = self.model._prepare_position_ids_for_generation(ids, dict(inputs))
         given = {**inputs, "position_ids": positions, "use_cache": True, "logits_to_keep": 1}
         outputs = self.model(**self.model.prepare_inputs_for_generation(ids, is_first_iteration=True, **given))
         rows = torch.tensor([i for i, (_, seeds) in enumerate(groups) for _ in seeds], device=self.device)
         outputs.past_key_values.reorder_cache(rows)
-        per_token = {name: t[rows] for name, t in inputs.items() if t.shape == ids.shape}
+        per_token = {n: t[rows] for n, t in inputs.items() if isinstance(t, torch.Tensor) and t.shape == ids.shape}
         state = {
             **per_token,
             "position_ids": positions.index_select(positions.ndim - 2, rows),

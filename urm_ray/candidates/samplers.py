@@ -19,7 +19,7 @@ def load_sampler(task: Task, path: str, policy: PolicyConfig) -> Sampler:
     if understands(task):
         from urm_ray.candidates.answers import AnswerSampler
 
-        return AnswerSampler(*arguments)
+        return AnswerSampler(*arguments, policy.clips)
     if task == "video_generation":
         from urm_ray.candidates.video import VideoSampler
 
@@ -29,10 +29,10 @@ def load_sampler(task: Task, path: str, policy: PolicyConfig) -> Sampler:
     return ImageSampler(*arguments)
 
 
-def asked_of(task: Task, row: dict[str, Any]) -> Any:
+def asked_of(task: Task, row: dict[str, Any], policy: PolicyConfig) -> Any:
     """What a sampler of this task is asked for a `schema.PROMPT` row."""
     if not understands(task):
         return row["prompt"]
     from urm_ray.candidates.answers import Asked
 
-    return Asked.of(row)
+    return Asked.of(row, policy.clips)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from urm_ray.evaluation.metrics import Figure, share, spearman
-from urm_ray.judge.scorer import Item, JudgeScorer, picture_of, shown_of
+from urm_ray.judge.scorer import Item, JudgeScorer
 
 
 def ask_preferences(scorer: JudgeScorer, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -18,11 +18,10 @@ def ask_preferences(scorer: JudgeScorer, rows: Sequence[dict[str, Any]]) -> list
     """
     items, owners = [], []
     for number, row in enumerate(rows):
-        shown, context = tuple(map(shown_of, row["candidates"])), tuple(map(picture_of, row["context"] or ()))
-        form = scorer.protocol.form_of(row)
-        for candidates in (shown, shown[::-1]) if row["kind"] == "pair" else (shown,):
-            items.append(Item(row["task"], row["kind"], row["prompt"], candidates, context, form))
-            owners.append(number)
+        item = Item.of(row, scorer.sampling, scorer.protocol.form_of(row))
+        orders = [item, item.swapped()] if row["kind"] == "pair" else [item]
+        items += orders
+        owners += [number] * len(orders)
     answers: list[list[Any]] = [[] for _ in rows]
     for owner, verdict in zip(owners, scorer.ask(items), strict=True):
         answers[owner].append(verdict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from urm_ray.clips import Sampling, decode_media
+from urm_ray.clips import Clip, Sampling, decode_media
 from urm_ray.media import MediaError
 from urm_ray.sources.registry import SourceError, load_object
 
@@ -35,10 +35,15 @@ def figures_of(scorer: Scorer, row: dict[str, Any]) -> list[dict[str, Any]]:
     for candidate in row["candidates"]:
         text = candidate["text"] if candidate["media"] is None else None
         try:
-            about = [[decode_media(media, EVERY_FRAME) for media in row["context"]]] if row["context"] else []
-            shown = decode_media(candidate["media"], EVERY_FRAME) if text is None else text
+            about = [[_seen(media) for media in row["context"]]] if row["context"] else []
+            shown = _seen(candidate["media"]) if text is None else text
         except MediaError:
             continue
         figures = scorer.figures(row["prompt"], shown, *about)
         found += [{"index": candidate["index"], "name": k, "value": v} for k, v in figures.items() if v is not None]
     return found
+
+
+def _seen(media: dict[str, Any] | None) -> Any:
+    seen = decode_media(media, EVERY_FRAME)
+    return seen.frames if isinstance(seen, Clip) else seen

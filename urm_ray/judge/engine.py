@@ -8,18 +8,17 @@ from functools import cache
 from typing import Any, Protocol
 
 import torch
-from PIL import Image
 
+from urm_ray.chat import Chat, ChatProcessor
+from urm_ray.config import DEFAULT_CLIPS, ClipConfig
 from urm_ray.judge.answers import AnswerTree
 from urm_ray.models import load_vlm
 
 
 @dataclass(frozen=True)
-class Question:
-    """A chat whose image slots `images` fill in order, and the answers that may follow."""
+class Question(Chat):
+    """A chat, and the answers that may follow."""
 
-    messages: list[dict[str, Any]]
-    images: tuple[Image.Image, ...]
     answers: tuple[str, ...]
 
 
@@ -46,24 +45,14 @@ class TransformersEngine:
         device: str = "auto",
         batch: int = 64,
         attention: str | None = None,
+        clips: ClipConfig = DEFAULT_CLIPS,
     ) -> None:
         self.model, self.processor, self.device = load_vlm(path, dtype, device, attention)
-        self.batch = batch
+        self.chats, self.batch = ChatProcessor(self.processor, clips), batch
         self._tree = cache(self._build_tree)
 
     def _build_tree(self, answers: tuple[str, ...]) -> AnswerTree:
-        tokenizer = self.processor.tokenizer
-        lead = self.processor.apply_chat_template(
-            [{"role": "user", "content": [{"type": "text", "text": "?"}]}], tokenize=False, add_generation_prompt=True
-        )
-        before = tokenizer(lead, add_special_tokens=False).input_ids
-        tokens = []
-        for answer in answers:
-            whole = tokenizer(lead + answer, add_special_tokens=False).input_ids
-            if whole[: len(before)] != before:
-                raise ValueError(f"the tokenizer joins the answer {answer!r} with the end of the question")
-            tokens.append(whole[len(before) :])
-        return AnswerTree.of(tokens, tokenizer.eos_token_id)
+        return AnswerTree.of([self.chats.answer_ids(a) for a in answers], self.processor.tokenizer.eos_token_id)
 
     def read(self, questions: Sequence[Question]) -> list[Reading]:
         readings: list[Reading] = []
@@ -75,17 +64,7 @@ class TransformersEngine:
     def _read_batch(self, questions: Sequence[Question]) -> list[Reading]:
         trees = [self._tree(q.answers) for q in questions]
         rows = [(i, spine) for i, tree in enumerate(trees) for spine in tree.spines]
-        texts = [
-            self.processor.apply_chat_template(questions[i].messages, tokenize=False, add_generation_prompt=True)
-            for i, _ in rows
-        ]
-        inputs = self.processor(
-            text=texts,
-            images=[list(questions[i].images) for i, _ in rows],
-            padding=True,
-            padding_side="right",
-            return_tensors="pt",
-        )
+        inputs = self.chats([questions[i] for i, _ in rows])
         lengths = inputs["attention_mask"].sum(1).tolist()
         append_tokens(inputs, lengths, [spine for _, spine in rows], self.processor.tokenizer.pad_token_id)
         hidden = self.model.model(**inputs.to(self.device)).last_hidden_state

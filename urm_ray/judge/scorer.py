@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from PIL import Image
-
-from urm_ray.config import JudgeConfig
+from urm_ray.chat import Seen, slot_of
+from urm_ray.clips import Sampling, decode_media
+from urm_ray.config import DEFAULT_CLIPS, JudgeConfig
 from urm_ray.judge.engine import Engine, Question, Reading, TransformersEngine
 from urm_ray.judge.equal import EQUAL, first_equals
 from urm_ray.judge.protocol import Form, Kind, Protocol, protocol
 from urm_ray.judge.verdict import PairVerdict, PointVerdict
-from urm_ray.media import MediaError, decode_image
+from urm_ray.media import MediaError
 
-Shown = Image.Image | str | MediaError
-"""A candidate or a part of the context: a picture, a text, or why it cannot be shown."""
+Shown = Seen | str | MediaError
+"""A candidate or a part of the context: a picture, a clip, a text, or why it cannot be shown."""
 
 
 @dataclass(frozen=True)
@@ -30,49 +30,74 @@ class Item:
     context: tuple[Shown, ...] = ()
     form: Form | None = None
 
+    @classmethod
+    def of(cls, row: dict[str, Any], sampling: Sampling, form: Form) -> Item:
+        """From a `schema.PREFERENCE` row; what does not decode is in the item as its error."""
+        candidates = tuple(shown_of(candidate, sampling) for candidate in row["candidates"])
+        context = tuple(media_of(media, sampling) for media in row["context"] or ())
+        return cls(row["task"], row["kind"], row["prompt"], candidates, context, form)
+
+    def swapped(self) -> Item:
+        """The same with the candidates in the other order."""
+        return replace(self, candidates=self.candidates[::-1])
+
     def question(self, form: Form) -> Question:
         """What is asked; MediaError if something cannot be shown."""
-        for shown in (*self.context, *self.candidates):
-            if isinstance(shown, MediaError):
-                raise shown
-        texts = tuple(c for c in self.candidates if isinstance(c, str))
-        if len(texts) != (len(self.candidates) if form.slot == "text" else 0):
-            raise MediaError(f"a candidate of {self.task} is {'a text' if texts else 'no text'}")
-        images = tuple(s for s in (*self.context, *self.candidates) if isinstance(s, Image.Image))
-        return Question(form.messages(self.prompt, ["image"] * len(self.context), texts), images, tuple(form.answers))
+        context, candidates = _able(self.context), _able(self.candidates)
+        kinds = {"text" if isinstance(shown, str) else slot_of(shown) for shown in candidates}
+        if kinds != {form.slot}:
+            raise MediaError(f"a candidate of {self.task} is {' and '.join(sorted(kinds))}, not {form.slot}")
+        texts = [shown for shown in candidates if isinstance(shown, str)]
+        media = tuple(shown for shown in (*context, *candidates) if not isinstance(shown, str))
+        slots = [slot_of(seen) for seen in media[: len(context)]]
+        return Question(form.messages(self.prompt, slots, texts), media, tuple(form.answers))
 
 
-def picture_of(media: dict[str, Any] | None) -> Image.Image | MediaError:
-    """The decoded picture of a `schema.MEDIA` value, or the error, which then costs this candidate alone."""
+def _able(shown: Sequence[Shown]) -> list[Seen | str]:
+    """What can be shown; the first MediaError is raised."""
+    for one in shown:
+        if isinstance(one, MediaError):
+            raise one
+    return [one for one in shown if not isinstance(one, MediaError)]
+
+
+def media_of(media: dict[str, Any] | None, sampling: Sampling) -> Seen | MediaError:
+    """The decoded picture or clip of a `schema.MEDIA` value, or the error, which then costs this candidate alone."""
     try:
-        return decode_image(media)
+        return decode_media(media, sampling)
     except MediaError as error:
         return error
 
 
-def shown_of(candidate: dict[str, Any]) -> Shown:
+def shown_of(candidate: dict[str, Any], sampling: Sampling) -> Shown:
     """What there is to see or read of a `schema.CANDIDATE` value, or of a candidate of a `schema.PREFERENCE` row."""
     if candidate.get("error"):
         return MediaError(candidate["error"])
     if candidate["media"] is None and candidate["text"] is not None:
         return candidate["text"]
-    return picture_of(candidate["media"])
+    return media_of(candidate["media"], sampling)
 
 
 class JudgeScorer:
     """Verdicts of one judge under one protocol.
 
     min_mass: below this probability of saying any of the form's answers, the answer counts as unparsed.
+    sampling: the frames of a clip that the judge is shown.
     """
 
-    def __init__(self, engine: Engine, forms: Protocol, min_mass: float = 0.0) -> None:
-        self.engine, self.protocol, self.min_mass = engine, forms, min_mass
+    def __init__(
+        self, engine: Engine, forms: Protocol, min_mass: float = 0.0, sampling: Sampling = DEFAULT_CLIPS
+    ) -> None:
+        self.engine, self.protocol, self.min_mass, self.sampling = engine, forms, min_mass, sampling
 
     @classmethod
     def load(cls, path: str, config: JudgeConfig, min_mass: float | None = None) -> JudgeScorer:
         """The judge in a folder, as configured; `min_mass` stands in for the configured one."""
-        engine = TransformersEngine(path, config.dtype, batch=config.batch, attention=config.attention)
-        return cls(engine, protocol(config.protocol), config.min_mass if min_mass is None else min_mass)
+        engine = TransformersEngine(
+            path, config.dtype, batch=config.batch, attention=config.attention, clips=config.clips
+        )
+        least = config.min_mass if min_mass is None else min_mass
+        return cls(engine, protocol(config.protocol), least, config.clips)
 
     def ask(self, items: Sequence[Item]) -> list[PairVerdict | PointVerdict]:
         """One verdict an item, in order; pair and point questions share the engine's batches."""
@@ -115,8 +140,8 @@ class JudgeScorer:
         first alone, and a pair of them is a tie that is not asked.
         """
         task, prompt = row["task"], row["prompt"]
-        context = tuple(picture_of(media) for media in row["context"] or ())
-        shown = {candidate["index"]: shown_of(candidate) for candidate in row["candidates"]}
+        context = tuple(media_of(media, self.sampling) for media in row["context"] or ())
+        shown = {candidate["index"]: shown_of(candidate, self.sampling) for candidate in row["candidates"]}
         first = first_equals(row["candidates"])
         points = list(dict.fromkeys(first.values()))
         orders = list(dict.fromkeys((first[a], first[b]) for a, b in pairs if first[a] != first[b]))

@@ -40,7 +40,8 @@ class Sample:
 
         use_threads(num_cpus)
         settings = Config(**config)
-        self.task, self.sampler = task, load_sampler(task, path, settings.policy(task))
+        self.task, self.policy = task, settings.policy(task)
+        self.sampler = load_sampler(task, path, self.policy)
         self.seed, self.count, self.digest, self.folder = settings.run.seed, count, sampler_digest, folder
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -53,7 +54,8 @@ class Sample:
         rows = read_unit(unit)
         done = done_ids(self.folder, unit["unit"], "prompt_id")
         ids = rows["prompt_id"].to_pylist()
-        asked = [asked_of(self.task, row) for row in rows.select(["prompt", "context"]).to_pylist()]
+        columns = rows.select(["prompt", "context"])
+        asked = [asked_of(self.task, row, self.policy) for row in columns.to_pylist()]
         requests = [(a, seed) for i, a in zip(ids, asked, strict=True) for seed in seeds(self.seed, i, self.count)]
         wanted = [i not in done for i in ids for _ in range(self.count)]
         made = self.sampler.sample(requests, wanted)
@@ -138,7 +140,7 @@ class Reference:
 
         use_threads(num_cpus)
         policy = Config(**config).policy(task)
-        self.reference = ReferenceLogps(path, policy.vlm_dpo, reference_digest, device=policy.device)
+        self.reference = ReferenceLogps(path, policy.vlm_dpo, reference_digest, policy.clips, policy.device)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         return pa.concat_tables([self._unit(unit) for unit in batch.to_pylist()])

@@ -48,7 +48,7 @@ def refer_pairs(run: Run, stage: Stage, task: Task) -> Counter[str | None]:
 
 def reference_of(run: Run, task: Task) -> str:
     policy = run.config.policy(task)
-    return reference_digest(run.model_digest(policy.path), policy.vlm_dpo)
+    return reference_digest(run.model_digest(policy.path), policy.vlm_dpo, policy.clips)
 
 
 def _read(

@@ -47,7 +47,7 @@ class Run:
 
     def sampler_digest(self, task: Task, policy: str) -> str:
         """What the candidates of a policy (`policy` is the digest of its weights) depend on."""
-        return digest(self.config.policy(task).digest_of("sampler"), policy, self.config.run.seed)
+        return digest(self.config.policy(task).digest_of("sampler", "clips"), policy, self.config.run.seed)
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -56,15 +56,16 @@ class Run:
         found = {key("prepare", task): digest(FORMAT, seed, task, c.digest_of("prepare"), files) for task in c.tasks}
         base = self.model_digest(c.judge_base.path)
         prepared = list(found.values())
-        found["reward"] = digest(prepared, seed, c.digest_of("reward", "judge_base"), c.judge.protocol, base)
+        asked = c.judge.protocol, c.judge.clips.model_dump()
+        found["reward"] = digest(prepared, seed, c.digest_of("reward", "judge_base"), asked, base)
         found["judge"] = digest(found["reward"], c.digest_of("judge"))
         for task in c.tasks:
             policy = c.policy(task)
-            asked = c.digest_of("judge"), c.pairs.asked(), policy.digest_of("sampler", "generate")
+            asked = c.digest_of("judge"), c.pairs.asked(), policy.digest_of("sampler", "clips", "generate")
             generate = digest(found["reward"], seed, asked, self.model_digest(policy.path))
             pairs = digest(generate, c.digest_of("pairs"))
             dpo = digest(pairs, policy.digest_of("vlm_dpo" if understands(task) else "dpo"))
-            settings = c.digest_of("judge"), policy.digest_of("sampler", "evaluate")
+            settings = c.digest_of("judge"), policy.digest_of("sampler", "clips", "evaluate")
             baseline = digest(found["reward"], seed, settings, self.model_digest(policy.path))
             values = (generate, pairs, dpo, baseline, digest(baseline, dpo))
             found |= {key(name, task): value for name, value in zip(ALIGNMENT, values, strict=True)}

@@ -35,7 +35,7 @@ def train_dpo(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     if understands(task):
         loop, config, columns, usable = vlm_dpo_loop, policy.vlm_dpo, schema.ANSWER_PAIR, fitting
         pairs = refer_pairs(run, stage, task)
-        settings |= {"reference_digest": reference_of(run, task), "frames_of": None}
+        settings |= {"reference_digest": reference_of(run, task), "clips": policy.clips.model_dump()}
     else:
         loop, config, columns, usable = dpo_loop, policy.dpo, schema.ENCODED_PAIR, kept
         pairs = encode_pairs(run, stage, task)

@@ -30,6 +30,7 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
         "train": config.model_dump(),
         "base": resolve(run.config.judge_base.path),
         "protocol": run.config.judge.protocol,
+        "clips": run.config.judge.clips.model_dump(),
         "seed": run.config.run.seed,
         "stage": stage.uri,
     }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,12 +13,10 @@ import torch
 from PIL import Image
 from torch.nn.utils.rnn import pad_sequence
 
-from urm_ray.media import MediaError, decode_image
-
-Frames = Callable[[dict[str, Any]], list[Image.Image]]
-"""From a clip's `schema.MEDIA` value to the frames to be shown, evenly spaced over the whole clip."""
-Clip = tuple[list[Image.Image], float]
-"""The frames that are shown, and how many of them there are in a second."""
+from urm_ray.chat import Chat, ChatProcessor, Seen, question
+from urm_ray.clips import Clip, decode_media
+from urm_ray.config import DEFAULT_CLIPS, ClipConfig
+from urm_ray.media import MediaError
 
 SIDES = ("chosen", "rejected")
 _TOKENS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
@@ -35,20 +33,16 @@ class PairError(ValueError):
 
 @dataclass(frozen=True)
 class Pair:
-    """A pair as tokens: the question with its pictures' tokens, both answers with their end, and the media tensors."""
+    """A pair as tokens: the question with its pictures' tokens, both answers with their end, and the media: tensors, or
+    lists of numbers."""
 
     question: dict[str, list[int]]
     answers: tuple[list[int], list[int]]
-    media: dict[str, torch.Tensor]
+    media: dict[str, Any]
 
     @property
     def length(self) -> int:
         return len(self.question["input_ids"]) + max(map(len, self.answers))
-
-
-def question(prompt: str, slots: Iterable[str]) -> list[dict[str, Any]]:
-    """The chat of a question: its slots (image or video) in order, then the words."""
-    return [{"role": "user", "content": [*({"type": slot} for slot in slots), {"type": "text", "text": prompt}]}]
 
 
 def fitting(batch: pa.Table) -> pa.Table:
@@ -65,25 +59,24 @@ class AnswerPairs:
     vision encoder in every step; with native clips the same holds for clips. `encode_once.encode_once` makes a model
     read such batches.
 
-    max_length: see `VlmDpoConfig`. frames_of: needed where there are clips. reference_digest: whose stored
-    log-probabilities the rows must carry.
+    max_length: see `VlmDpoConfig`. reference_digest: whose stored log-probabilities the rows must carry.
     """
 
     def __init__(
         self,
         processor: Any,
         max_length: int | None = None,
-        clips: Literal["frames", "native"] = "frames",
-        frames_of: Frames | None = None,
+        clips: ClipConfig = DEFAULT_CLIPS,
         reference_digest: str | None = None,
     ) -> None:
-        self.processor, self.tokenizer = processor, processor.tokenizer
-        self.max_length, self.native, self.frames_of = max_length, clips == "native", frames_of
-        self.reference_digest = reference_digest
+        self.chats, self.tokenizer, self.sampling = ChatProcessor(processor, clips), processor.tokenizer, clips
+        self.max_length, self.reference_digest = max_length, reference_digest
         self._special = set(self.tokenizer.all_special_ids)
-        self._blanks = [self._blank(slot) for slot in ("image", "video")[: 1 + self.native]]
+        picture = Image.new("RGB", (_BLANK_SIDE, _BLANK_SIDE))
+        blanks: list[Seen] = [picture, *[Clip([picture] * 2, [0.0, 1.0])] * self.chats.native]
+        self._blanks = [self._described(question("", [blank])) for blank in blanks]
 
-    def __call__(self, table: pa.Table) -> dict[str, torch.Tensor]:
+    def __call__(self, table: pa.Table) -> dict[str, Any]:
         """Rows with `schema.REFERENCE` columns to a batch with `ref_chosen_logps` and `ref_rejected_logps` (B,)."""
         rows = table.to_pylist()
         batch = self.join([self.prepare(row) for row in rows])
@@ -104,17 +97,17 @@ class AnswerPairs:
         answers = self._answer(row["chosen"]), self._answer(row["rejected"])
         self._refuse_special(self._ids(row["prompt"]), "prompt")
         try:
-            slots, images, clips = self._shown(row["context"] or [])
+            about = [decode_media(media, self.sampling) for media in row["context"] or []]
         except MediaError as error:
             raise PairError("media_error", str(error)) from error
-        made = self._process(question(row["prompt"], slots), images, clips)
+        made = dict(self.chats([question(row["prompt"], about)]))
         tokens = {name: made.pop(name)[0].tolist() for name in _TOKENS if name in made}
         pair = Pair(tokens, answers, made)
         if self.max_length is not None and pair.length > self.max_length:
             raise PairError("too_long", f"{pair.length} tokens, where max_length is {self.max_length}", pair.length)
         return pair
 
-    def join(self, pairs: Sequence[Pair]) -> dict[str, torch.Tensor]:
+    def join(self, pairs: Sequence[Pair]) -> dict[str, Any]:
         """A batch of 2B sequences from B pairs, with `completion_mask` on the answers and their ends alone."""
         both = [(pair.question, pair.answers[half]) for half in (0, 1) for pair in pairs]
         columns = {"completion_mask": [[0] * len(asked["input_ids"]) + [1] * len(answer) for asked, answer in both]}
@@ -130,61 +123,22 @@ class AnswerPairs:
         }
         return batch | self._media(pairs)
 
-    def _media(self, pairs: Sequence[Pair]) -> dict[str, torch.Tensor]:
-        media = {}
+    def _media(self, pairs: Sequence[Pair]) -> dict[str, Any]:
+        media: dict[str, Any] = {}
         for name in dict.fromkeys(name for pair in pairs for name in pair.media):
-            whole = _stacked([pair.media[name] for pair in pairs if name in pair.media])
-            media[name] = whole if _is_pixels(name) else torch.cat([whole, whole])
+            parts = [pair.media[name] for pair in pairs if name in pair.media]
+            media[name] = _joined(parts if _is_pixels(name) else parts * 2)
         for blank in self._blanks:
             if media.keys().isdisjoint(blank):
                 media |= blank
         return media
 
-    def _blank(self, slot: str) -> dict[str, torch.Tensor]:
-        picture = Image.new("RGB", (_BLANK_SIDE, _BLANK_SIDE))
-        images, clips = ([picture], []) if slot == "image" else ([], [([picture] * 2, 1.0)])
-        made = self._process(question("", [slot]), images, clips)
-        blank = {name: value for name, value in made.items() if name not in _TOKENS}
-        if all(map(_is_pixels, blank)):
-            raise ValueError(f"{type(self.processor).__name__} says nothing of a picture but its pixels")
-        return blank
-
-    def _process(self, chat: list[dict[str, Any]], images: list[Image.Image], clips: list[Clip]) -> dict[str, Any]:
-        text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        given: dict[str, Any] = {"images": [images]} if images else {}
-        if clips:
-            given |= {
-                "videos": [frames for frames, _ in clips],
-                "video_metadata": [
-                    {"total_num_frames": len(frames), "fps": fps, "frames_indices": list(range(len(frames)))}
-                    for frames, fps in clips
-                ],
-                "do_sample_frames": False,
-            }
-        return dict(self.processor(text=[text], add_special_tokens=False, return_tensors="pt", **given))
-
-    def _shown(self, context: list[dict[str, Any]]) -> tuple[list[str], list[Image.Image], list[Clip]]:
-        """Slots (image or video) in order, and what fills them."""
-        slots: list[str] = []
-        images: list[Image.Image] = []
-        clips: list[Clip] = []
-        for media in context:
-            if media["kind"] != "video":
-                images.append(decode_image(media))
-                slots.append("image")
-                continue
-            if self.frames_of is None:
-                raise MediaError("a clip, and nothing that turns clips into frames")
-            frames = self.frames_of(media)
-            if self.native:
-                if not media["fps"] or not media["frames"]:
-                    raise MediaError("a clip without its number of frames or its frame rate")
-                clips.append((frames, len(frames) * media["fps"] / media["frames"]))
-                slots.append("video")
-            else:
-                images += frames
-                slots += ["image"] * len(frames)
-        return slots, images, clips
+    def _described(self, chat: Chat) -> dict[str, Any]:
+        """The media of a chat; ValueError where they are pixels alone."""
+        made = {name: value for name, value in self.chats([chat]).items() if name not in _TOKENS}
+        if all(map(_is_pixels, made)):
+            raise ValueError(f"{type(self.chats.processor).__name__} says nothing of a picture but its pixels")
+        return made
 
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False).input_ids
@@ -220,8 +174,10 @@ def _is_pixels(name: str) -> bool:
     return name.startswith("pixel_values")
 
 
-def _stacked(parts: list[torch.Tensor]) -> torch.Tensor:
-    """One behind the other along the first axis, the other axes filled up with zeros to the longest."""
+def _joined(parts: list[Any]) -> Any:
+    """Lists, or tensors along their first axis, in one; tensors' other axes are filled up with zeros to the longest."""
+    if isinstance(parts[0], list):
+        return [value for part in parts for value in part]
     sizes = [max(lengths) for lengths in zip(*(part.shape[1:] for part in parts), strict=True)]
     filled = [
         torch.nn.functional.pad(

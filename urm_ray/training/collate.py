@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
 import torch
 
+from urm_ray.chat import Chat, ChatProcessor
+from urm_ray.config import DEFAULT_CLIPS, ClipConfig
 from urm_ray.judge.protocol import Protocol
-from urm_ray.media import decode_image
+from urm_ray.judge.scorer import Item
 from urm_ray.schema import seed_of
 
 SWAPPED = "swapped"
@@ -39,21 +42,9 @@ def dithered(score: float, key: str) -> int:
 class RewardCollate:
     """Question and answer of each row as one sequence; labels are the answer and its end mark alone (paper III-B2)."""
 
-    def __init__(self, processor: Any, protocol: Protocol) -> None:
-        self.processor, self.protocol = processor, protocol
-        lead = processor.apply_chat_template(
-            [{"role": "user", "content": [{"type": "text", "text": "?"}]}], tokenize=False, add_generation_prompt=True
-        )
-        self._lead, self._before = lead, len(self._ids(lead))
-        self._lengths: dict[str, int] = {}
-
-    def _ids(self, text: str) -> list[int]:
-        return self.processor.tokenizer(text, add_special_tokens=False).input_ids
-
-    def _answer_length(self, closed: str) -> int:
-        if closed not in self._lengths:
-            self._lengths[closed] = len(self._ids(self._lead + closed)) - self._before
-        return self._lengths[closed]
+    def __init__(self, processor: Any, protocol: Protocol, clips: ClipConfig = DEFAULT_CLIPS) -> None:
+        self.chats, self.protocol, self.sampling = ChatProcessor(processor, clips), protocol, clips
+        self.answer_ids = cache(self.chats.answer_ids)
 
     def answer(self, row: dict[str, Any]) -> str:
         """What the judge should say to a row of `both_orders`."""
@@ -67,27 +58,19 @@ class RewardCollate:
         step = form.scale.step
         return form.answer_for(step * dithered(score / step, row["preference_id"]))
 
-    def __call__(self, table: pa.Table) -> dict[str, torch.Tensor]:
-        texts, images, lengths = [], [], []
-        for row in table.to_pylist():
-            form, candidates = self.protocol.form_of(row), row["candidates"][:: -1 if row[SWAPPED] else 1]
-            context = row["context"] or []
-            said = [c["text"] for c in candidates if form.slot == "text"]
-            shown = [] if said else [c["media"] for c in candidates]
-            closed = self.answer(row) + self.processor.tokenizer.eos_token
-            question = self.processor.apply_chat_template(
-                form.messages(row["prompt"], [media["kind"] for media in context], said),
-                tokenize=False,
-                add_generation_prompt=True,
-            )
-            texts.append(question + closed)
-            images.append([decode_image(media) for media in [*context, *shown]])
-            lengths.append(self._answer_length(closed))
-        inputs = dict(
-            self.processor(text=texts, images=images, padding=True, padding_side="right", return_tensors="pt")
-        )
+    def __call__(self, table: pa.Table) -> dict[str, Any]:
+        rows = table.to_pylist()
+        closed = [self.answer(row) + self.chats.tokenizer.eos_token for row in rows]
+        inputs = dict(self.chats([self._chat(row) for row in rows], closed))
+        lengths = [len(self.answer_ids(answer)) for answer in closed]
         ends = inputs["attention_mask"].sum(1)
         place = torch.arange(inputs["input_ids"].shape[1])
         answer = (place < ends[:, None]) & (place >= (ends - torch.tensor(lengths))[:, None])
         inputs["labels"] = torch.where(answer, inputs["input_ids"], -100)
         return inputs
+
+    def _chat(self, row: dict[str, Any]) -> Chat:
+        """What the judge is asked; MediaError if something in it does not decode."""
+        form = self.protocol.form_of(row)
+        item = Item.of(row, self.sampling, form)
+        return (item.swapped() if row[SWAPPED] else item).question(form)

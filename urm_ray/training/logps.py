@@ -7,16 +7,17 @@ from typing import Any
 import pyarrow as pa
 import torch
 
+from urm_ray.config import DEFAULT_CLIPS, ClipConfig
 from urm_ray.config_training import VlmDpoConfig
 from urm_ray.models import load_vlm
 from urm_ray.schema import REFERENCE, digest
-from urm_ray.training.answer_pairs import AnswerPairs, Frames, Pair, PairError
+from urm_ray.training.answer_pairs import AnswerPairs, Pair, PairError
 from urm_ray.training.encode_once import encode_once
 
 _HEAD_POSITIONS = 1024
 
 
-def answer_logps(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+def answer_logps(model: Any, batch: dict[str, Any]) -> torch.Tensor:
     """Summed log-probability (2B,), in float32, of each answer of a batch of `AnswerPairs`, the chosen ones first.
 
     Logits are made for the positions of the answers alone, a thousand at a time.
@@ -37,12 +38,13 @@ def answer_logps(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     return grid.masked_scatter(answers, tokens).sum(1)
 
 
-def reference_digest(policy_digest: str, config: VlmDpoConfig) -> str:
+def reference_digest(policy_digest: str, config: VlmDpoConfig, clips: ClipConfig) -> str:
     """Digest of all that decides which pairs have stored log-probabilities, and which.
 
-    policy_digest: of the reference's weights, and of how clips become frames where there are clips.
+    policy_digest: of the reference's weights.
     """
-    return digest("reference", policy_digest, config.bf16, config.attention, config.clips, config.max_length)
+    settings = config.bf16, config.attention, config.max_length
+    return digest("reference", policy_digest, settings, clips.model_dump())
 
 
 class ReferenceLogps:
@@ -56,13 +58,13 @@ class ReferenceLogps:
         path: str,
         config: VlmDpoConfig,
         reference_digest: str,
-        frames_of: Frames | None = None,
+        clips: ClipConfig = DEFAULT_CLIPS,
         device: str = "auto",
     ) -> None:
         dtype = "bfloat16" if config.bf16 else "float32"
         self.model, processor, self.device = load_vlm(path, dtype, device, config.attention)
         encode_once(self.model)
-        self.pairs = AnswerPairs(processor, config.max_length, config.clips, frames_of)
+        self.pairs = AnswerPairs(processor, config.max_length, clips)
         self.batch, self.digest = config.reference_batch, reference_digest
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -93,5 +95,8 @@ class ReferenceLogps:
 
     @torch.inference_mode()
     def _logps(self, pairs: list[Pair]) -> torch.Tensor:
-        batch = self.pairs.join(pairs)
-        return answer_logps(self.model, {name: value.to(self.device) for name, value in batch.items()})
+        batch = {
+            name: value.to(self.device) if isinstance(value, torch.Tensor) else value
+            for name, value in self.pairs.join(pairs).items()
+        }
+        return answer_logps(self.model, batch)

@@ -9,6 +9,7 @@ from datasets import Dataset as HfDataset
 from datasets.table import InMemoryTable
 from trl import SFTConfig, SFTTrainer
 
+from urm_ray.config import ClipConfig
 from urm_ray.config_training import RewardConfig
 from urm_ray.judge.protocol import protocol
 from urm_ray.models import load_processor, trainable_vlm
@@ -34,7 +35,10 @@ class RewardTrainer(SFTTrainer):
 
 
 def reward_loop(settings: dict[str, Any]) -> None:
-    """One Ray Train worker. settings: `train` (RewardConfig), `base`, `protocol`, `seed`, `stage`."""
+    """One Ray Train worker.
+
+    settings: `train` (RewardConfig), `clips` (ClipConfig), `base`, `protocol`, `seed`, `stage`.
+    """
     config = RewardConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
     arguments = trainer_arguments(config, scratch, settings["seed"], use_cpu=not config.use_gpu)
@@ -51,7 +55,7 @@ def reward_loop(settings: dict[str, Any]) -> None:
     checkpoint, done = last_checkpoint(scratch)
     batches = ShardBatches(
         ray.train.get_dataset_shard("train"),
-        RewardCollate(processor, protocol(settings["protocol"])),
+        RewardCollate(processor, protocol(settings["protocol"]), ClipConfig(**settings["clips"])),
         config.batch,
         total=config.steps * config.accumulate,
         start=done * config.accumulate,

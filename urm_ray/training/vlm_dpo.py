@@ -11,6 +11,7 @@ from datasets.table import InMemoryTable
 from peft import PeftModel
 from trl import DPOConfig, DPOTrainer
 
+from urm_ray.config import ClipConfig
 from urm_ray.config_training import VlmDpoConfig
 from urm_ray.models import load_processor, trainable_vlm
 from urm_ray.training.answer_pairs import SIDES, AnswerPairs
@@ -108,8 +109,8 @@ def dpo_arguments(config: VlmDpoConfig, **arguments: Any) -> DPOConfig:
 def vlm_dpo_loop(settings: dict[str, Any]) -> None:
     """One Ray Train worker.
 
-    settings: `train` (VlmDpoConfig), `policy`, `reference_digest`, `frames_of` (None where there are no clips),
-    `seed`, `stage`, `rows` (of the shuffle window).
+    settings: `train` (VlmDpoConfig), `clips` (ClipConfig), `policy`, `reference_digest`, `seed`, `stage`, `rows` (of
+    the shuffle window).
     """
     config = VlmDpoConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
@@ -125,7 +126,7 @@ def vlm_dpo_loop(settings: dict[str, Any]) -> None:
     checkpoint, done = last_checkpoint(scratch)
     batches = ShardBatches(
         ray.train.get_dataset_shard("train"),
-        AnswerPairs(processor, config.max_length, config.clips, settings["frames_of"], settings["reference_digest"]),
+        AnswerPairs(processor, config.max_length, ClipConfig(**settings["clips"]), settings["reference_digest"]),
         config.batch,
         total=config.steps * config.accumulate,
         start=done * config.accumulate,
