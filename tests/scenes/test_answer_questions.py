@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from urm_ray.scenes.answer_questions import about_one_answer, about_two_answers
 from urm_ray.scenes.answers import Answer
 
-ANSWERS = st.builds(Answer, st.sampled_from(["red", "blue.", "Yes"]), st.integers(0, 5), st.integers(0, 4), st.booleans())
+ANSWERS = st.builds(
+    Answer, st.sampled_from(["red", "blue.", "Yes"]), st.integers(0, 5), st.integers(0, 4), st.booleans()
+)
 AMOUNTS = ["none", "one", "two", "three", "three", "three"]
 SEEDS = st.integers(0, 10_000)
 

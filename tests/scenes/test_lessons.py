@@ -8,7 +8,18 @@ import torch
 from urm_ray.judge.protocol import UNIFIED
 from urm_ray.models import load_vlm
 from urm_ray.scenes import grammar, motion
-from urm_ray.scenes.lessons import FACTS, IGNORED, KINDS, Lesson, Shares, chat, collate, draw_lesson, facts, media_inputs
+from urm_ray.scenes.lessons import (
+    FACTS,
+    IGNORED,
+    KINDS,
+    Lesson,
+    Shares,
+    chat,
+    collate,
+    draw_lesson,
+    facts,
+    media_inputs,
+)
 
 TINY = "urm_ray.scenes:checkpoints/vlm"
 BOTH = Shares(answers=0.5, repeated=0.2)

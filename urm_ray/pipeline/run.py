@@ -56,8 +56,8 @@ class Run:
         found = {key("prepare", task): digest(FORMAT, seed, task, c.digest_of("prepare"), files) for task in c.tasks}
         base = self.model_digest(c.judge_base.path)
         prepared = list(found.values())
-        asked = c.judge.protocol, c.judge.clips.model_dump()
-        found["reward"] = digest(prepared, seed, c.digest_of("reward", "judge_base"), asked, base)
+        shown = c.judge.protocol, c.judge.clips.model_dump()
+        found["reward"] = digest(prepared, seed, c.digest_of("reward", "judge_base"), shown, base)
         found["judge"] = digest(found["reward"], c.digest_of("judge"))
         for task in c.tasks:
             policy = c.policy(task)
@@ -65,8 +65,8 @@ class Run:
             generate = digest(found["reward"], seed, asked, self.model_digest(policy.path))
             pairs = digest(generate, c.digest_of("pairs"))
             dpo = digest(pairs, policy.digest_of("vlm_dpo" if understands(task) else "dpo"))
-            settings = c.digest_of("judge"), policy.digest_of("sampler", "clips", "evaluate")
-            baseline = digest(found["reward"], seed, settings, self.model_digest(policy.path))
+            measured = c.digest_of("judge"), policy.digest_of("sampler", "clips", "evaluate")
+            baseline = digest(found["reward"], seed, measured, self.model_digest(policy.path))
             values = (generate, pairs, dpo, baseline, digest(baseline, dpo))
             found |= {key(name, task): value for name, value in zip(ALIGNMENT, values, strict=True)}
         found["report"] = digest(list(found.values()), c.digest_of("report"))

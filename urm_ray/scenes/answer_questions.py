@@ -31,7 +31,9 @@ def about_two_answers(question: str, answers: Sequence[Answer], rng: random.Rand
             return _given(question, answers, "Which answer is right?", which(*map(_right, answers)))
         case "left out":
             word, sign = rng.choice((("more", 1), ("less", -1)))
-            return _given(question, answers, f"Which answer leaves out {word}?", more(*(sign * a.missing for a in answers)))
+            return _given(
+                question, answers, f"Which answer leaves out {word}?", more(*(sign * a.missing for a in answers))
+            )
     # Asked both ways: one way alone would be an inclination to the worse answer or to the better one.
     word, sign = rng.choice((("more", 1), ("fewer", -1)))
     said = f"Which answer has {word} false statements?"

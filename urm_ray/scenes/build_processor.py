@@ -43,12 +43,13 @@ def _texts(rng: random.Random) -> list[str]:
         for _ in range(2000):
             lesson = draw_lesson(rng, kind, 1, Shares(answers=0.4))
             texts += [part for e in lesson.exchanges for part in (*e.question.split(": "), e.answer)]
-    for task, kind in UNIFIED.forms:
-        dimensions = (OVERALL, *DIMENSIONS) if task == "video_generation" and kind == "point" else (OVERALL,)
-        for scale, dimension in itertools.product(SCALES if kind == "point" else (None,), dimensions):
-            form = UNIFIED.form(task, kind, scale, dimension)
-            words = [*form.labels, form.lead, form.asking, *form.answers]
-            texts += [word.replace("{prompt}", "") for word in words] * 20
+    forms = list(UNIFIED.pairs.values())
+    for task in UNIFIED.points:
+        dimensions = (OVERALL, *DIMENSIONS) if task == "video_generation" else (OVERALL,)
+        forms += [UNIFIED.form(task, "point", *way) for way in itertools.product(SCALES, dimensions)]
+    for form in forms:
+        words = [*form.labels, form.lead, form.asking, *form.answers]
+        texts += [word.replace("{prompt}", "") for word in words] * 20
     return texts + ["user", "assistant", " 1 2 3 4 5 6 7 8 9 0"] * 200
 
 

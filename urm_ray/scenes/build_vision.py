@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import time
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from urm_ray.scenes.grammar import COLOURS, SHAPES, Thing, sample_scene
 from urm_ray.scenes.motion import MOTIONS, STEPS
 from urm_ray.scenes.render import draw, place, spoil
 
-CELLS = tuple(itertools.product(range(4), repeat=2))
+CELLS = tuple((row, column) for row in range(4) for column in range(4))
 """(row, column) of the cells of 8 x 8 pixels that an output token of the tower stands for."""
 SLICE = 2
 """Frames that one output token sees."""
@@ -37,7 +36,7 @@ CLASSES = {
 
 @dataclass(frozen=True)
 class Labelled:
-    """A picture, or the frames of a clip, and the number of the answer at each of its tokens, of thing, motion, fault."""
+    """A picture, or the frames of a clip, and the right answers at each of its tokens."""
 
     frames: list[Image.Image]
     things: list[int]

@@ -28,7 +28,6 @@ from urm_ray.scenes.lessons import FACTS, IGNORED, KINDS, Batch, Kind, Shares, c
 from urm_ray.scenes.preferences import Scenes
 from urm_ray.scenes.render import SIZE
 
-
 PICTURES = ("pixel_values", "image_grid_thw")
 
 
@@ -141,7 +140,7 @@ def carry_over(start: str, model: Any, processor: Any) -> None:
     """The weights of another VLM of the same sizes, and what it knows of the words that both have."""
     old, known, _ = load_vlm(start, device="cpu")
     weights, embeddings = old.state_dict(), old.get_input_embeddings().weight
-    mine = {token: number for token, number in processor.tokenizer.get_vocab().items()}
+    mine = processor.tokenizer.get_vocab()
     words = model.get_input_embeddings().weight.detach().clone()
     for token, number in known.tokenizer.get_vocab().items():
         if token in mine:

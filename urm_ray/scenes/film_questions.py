@@ -81,7 +81,9 @@ def about_one_clip(view: ClipView, rng: random.Random) -> Exchange:
             return Exchange(f"How does the {mover.thing.text().removeprefix('a ')} move?", mover.motion)
         case "what moves":
             motion = rng.choice([mover.motion, rng.choice(MOTIONS)])
-            found = MovingScene(tuple(m for m in movers if m.motion == motion)).caption() if _any(movers, motion) else ""
+            found = (
+                MovingScene(tuple(m for m in movers if m.motion == motion)).caption() if _any(movers, motion) else ""
+            )
             return Exchange(f"What is {motion}?", found.replace(f" {motion}", "") or "nothing")
         case "quality":
             return Exchange(
@@ -107,9 +109,7 @@ def about_two_clips(first: ClipView, second: ClipView, rng: random.Random) -> Ex
             return Exchange(f"Describe video {number}.", view.scene.caption())
         case "which has":
             mover = rng.choice(view.scene.movers)
-            return Exchange(
-                f"Which video has {mover.text()}?", which(*(mover in clip.scene.movers for clip in both))
-            )
+            return Exchange(f"Which video has {mover.text()}?", which(*(mover in clip.scene.movers for clip in both)))
         case "moves":
             mover = rng.choice(view.scene.movers)
             if view.scene.things.count(mover.thing) == 1:

@@ -15,8 +15,8 @@ from urm_ray.judge.scale import SCALES
 from urm_ray.scenes.answer_questions import about_one_answer, about_two_answers
 from urm_ray.scenes.answers import Answer, draw_question, one_way, write_answer
 from urm_ray.scenes.clip_answers import write_clip_answer
-from urm_ray.scenes.clip_questions import draw_clip_question
 from urm_ray.scenes.clip_preferences import DIMENSIONS
+from urm_ray.scenes.clip_questions import draw_clip_question
 from urm_ray.scenes.film import FPS
 from urm_ray.scenes.film_questions import ClipView, about_clips, draw_clip, misread_often
 from urm_ray.scenes.grammar import Scene, misread, sample_scene

@@ -164,9 +164,7 @@ def about(views: Sequence[View], rng: random.Random) -> Exchange:
 
 def _captioned(asked: Scene, views: Sequence[View], question: str, answer: str) -> Exchange:
     wrong = [differences(asked, view.scene) for view in views]
-    known = [
-        {**vars(w), "total": w.total, "strength": view.strength} for w, view in zip(wrong, views, strict=True)
-    ]
+    known = [{**vars(w), "total": w.total, "strength": view.strength} for w, view in zip(wrong, views, strict=True)]
     return Exchange(f"Caption: {asked.caption()}\n{question}", answer, tuple(known))
 
 
