@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from urm_ray.config import Task
 from urm_ray.media import encode_image
 from urm_ray.scenes.answers import Answer, draw_question, draw_scene, write_answer
-from urm_ray.scenes.grammar import Scene
 from urm_ray.scenes.preferences import FLIPPED, TIE_WITHIN
 from urm_ray.scenes.render import render
 from urm_ray.schema import digest, seed_of
@@ -34,10 +35,21 @@ def quality(answer: Answer) -> float:
     return max(0.02, 1.0 - cost)
 
 
-def candidate(question: str, scene: Scene, rng: random.Random) -> Answer:
-    """An answer to a question about a picture of the scene, with mistakes in graded number."""
-    mistakes = rng.choices((0, 1, 2, 3), (0.4, 0.3, 0.2, 0.1))[0]
-    return write_answer(question, scene, rng, mistakes, leave_out=rng.random() < 0.25)
+@dataclass(frozen=True)
+class Asked:
+    """A question with what it is about, as a `schema.MEDIA` row.
+
+    write: answers it with so many mistakes, and leaves something out or not.
+    """
+
+    question: str
+    about: dict[str, Any]
+    write: Callable[[random.Random, int, bool], Answer]
+
+    def candidate(self, rng: random.Random) -> Answer:
+        """An answer with mistakes in graded number."""
+        mistakes = rng.choices((0, 1, 2, 3), (0.4, 0.3, 0.2, 0.1))[0]
+        return self.write(rng, mistakes, rng.random() < 0.25)
 
 
 class Answers:
@@ -48,6 +60,7 @@ class Answers:
     """
 
     task: Task = "image_understanding"
+    name = "answers"
 
     def __init__(self, path: str | None, seed: int, task: Task, wanted: dict[str, int]) -> None:
         if task != self.task:
@@ -59,31 +72,30 @@ class Answers:
 
     def read(self, part: Part, start: int, stop: int) -> Iterator[dict[str, Any] | Rejected]:
         for number in range(start, stop):
-            rng = random.Random(seed_of("answers", self.seed, part, number))
-            scene = draw_scene(rng, part.startswith("heldout"))
-            question = draw_question(scene, rng, part.startswith("heldout"))
-            row = {
-                "task": self.task,
-                "prompt": question,
-                "context": [encode_image(render(scene, rng))],
-                "source": "scenes",
-            }
-            name = digest("answers", self.seed, part, number)
+            rng = random.Random(seed_of(self.name, self.seed, part, number))
+            asked = self._ask(part.startswith("heldout"), rng)
+            row = {"task": self.task, "prompt": asked.question, "context": [asked.about], "source": "scenes"}
+            name = digest(self.name, self.seed, part, number)
             if part.endswith("prompts"):
                 yield row | {"prompt_id": name}
             else:
-                judged = self._judged(part, question, scene, rng)
+                judged = self._judged(part, asked, rng)
                 yield row | {"preference_id": name, "dimension": None, "label": None, "score": None} | judged
 
-    def _judged(self, part: Part, question: str, scene: Scene, rng: random.Random) -> dict[str, Any]:
+    def _ask(self, of_held_out: bool, rng: random.Random) -> Asked:
+        scene = draw_scene(rng, of_held_out)
+        question = draw_question(scene, rng, of_held_out)
+        return Asked(question, encode_image(render(scene, rng)), partial(write_answer, question, scene))
+
+    def _judged(self, part: Part, asked: Asked, rng: random.Random) -> dict[str, Any]:
         """The columns of the candidates and of what a person, or many, say of them."""
-        first = candidate(question, scene, rng)
+        first = asked.candidate(rng)
         consensus, explained = part.startswith("heldout"), rng.random() < EXPLAINED
         if part.endswith("points"):
             return self._point(first, consensus, rng) | {"rationale": _rationale([first]) if explained else None}
-        second = candidate(question, scene, rng)
-        while second.text == first.text:
-            second = candidate(question, scene, rng)
+        second = asked.candidate(rng)
+        while second.text == first.text:  # both anew: right answers are alike more often than wrong ones
+            first, second = asked.candidate(rng), asked.candidate(rng)
         # One who slips takes each answer for the other, in the verdict and in the reasons for it.
         taken = [first, second] if consensus or rng.random() >= FLIPPED else [second, first]
         difference = quality(taken[0]) - quality(taken[1])
@@ -95,8 +107,11 @@ class Answers:
             "rationale": _rationale(taken) if explained else None,
         }
 
+    def _scale(self, consensus: bool, rng: random.Random) -> str:
+        return "1-5" if not consensus and rng.random() < SMALL_SCALE else "0-100"
+
     def _point(self, answer: Answer, consensus: bool, rng: random.Random) -> dict[str, Any]:
-        name = "1-5" if not consensus and rng.random() < SMALL_SCALE else "0-100"
+        name = self._scale(consensus, rng)
         low, high, step = SCALES[name]
         score = low + (high - low) * quality(answer)
         if not consensus:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from urm_ray.config import Task
 from urm_ray.scenes.answer_preferences import Answers
+from urm_ray.scenes.clip_answer_preferences import ClipAnswers
 from urm_ray.scenes.clip_preferences import ClipScenes
 from urm_ray.scenes.preferences import Scenes
 from urm_ray.sources.registry import Source, SourceError
 
-TASKS: dict[Task, type[Source]] = {source.task: source for source in (Scenes, Answers, ClipScenes)}
+TASKS: dict[Task, type[Source]] = {source.task: source for source in (Scenes, Answers, ClipScenes, ClipAnswers)}
 
 
 def world(path: str | None, seed: int, task: Task, wanted: dict[str, int]) -> Source:

@@ -1,16 +1,22 @@
-"""Reads what a text says about a picture of the embedded world: things, numbers of them, relations, yes or no."""
+"""Reads what a text says about a picture of the embedded world: things, numbers of them, relations, yes or no.
+
+What it says about a clip is read with `urm_ray.scenes.clip_statements`, which adds motions.
+"""
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from urm_ray.scenes.grammar import COLOURS, SHAPES
+from urm_ray.scenes.grammar import COLOURS, RELATIONS, SHAPES
 
 _RELATIONS = (
-    (r"(?:\b(?:to|on|at) )?(?:\bthe )?\b(left|right)(?: side)? of\b(?! the (?:image|picture|scene))", r" <\1 of> "),
+    (
+        r"(?:\b(?:to|on|at) )?(?:\bthe )?\b(left|right)(?: side)? of\b(?! the (?:image|picture|video|scene))",
+        r" <\1 of> ",
+    ),
     (r"\b(?:on top of|atop|above|over)\b", " <above> "),
     (r"\b(?:below|beneath|under|underneath)\b", " <below> "),
 )
@@ -36,7 +42,7 @@ _ADJECTIVES = _words("small large big little bright dark light solid simple plai
 _DESCRIBED = _ANY | _ADJECTIVES | _COLOURS.keys() | _SHAPES.keys()
 """What an unknown word in front tells more about, where it would else be a thing itself."""
 _COPULAS = _words("is are looks look appears appear seems")
-_PLACES = _words("image picture photo drawing scene background side half part total row group")
+_PLACES = _words("image picture photo drawing video clip frame scene background side half part total row group")
 _VERBS = _words("show shows contain contains have has see do does be can")
 _SMALL_WORDS = _words("and or with in on at to by but there here they which that this these those as both")
 YES, NO = _words("yes yeah correct true"), _words("no nope incorrect false wrong")
@@ -69,9 +75,12 @@ class Statements:
         return not self.claims and not self.totals and self.says is None
 
 
-@dataclass
-class _Mention:
-    """A thing spoken of. `number` as it is said; `known` where the words point back ("the", "it")."""
+@dataclass(eq=False)
+class Mention:
+    """A thing spoken of, the same one wherever words point back to it.
+
+    `number` as it is said; `known` where the words point back ("the", "it").
+    """
 
     colour: str | None = None
     shape: str | None = None
@@ -87,20 +96,21 @@ class _Mention:
             return Claim(self.colour, self.shape, self.number, self.number)
         return Claim(self.colour, self.shape, 2 if self.plural and not self.known else 1)
 
-    def may_be(self, other: _Mention) -> bool:
+    def may_be(self, other: Mention) -> bool:
         return self.colour in (None, other.colour) and self.shape in (None, other.shape) and not other.denied
 
 
 @dataclass
-class _Reader:
-    """Goes through a text word by word; `sentences` holds mentions and, between them, relations."""
+class Reader:
+    """Goes through a text word by word; `sentences` holds mentions and, between them, what stood in <>, as relations
+    do."""
 
-    sentences: list[list[_Mention | str]] = field(default_factory=lambda: [[]])
+    sentences: list[list[Mention | str]] = field(default_factory=lambda: [[]])
     totals: list[int] = field(default_factory=list)
-    next: _Mention = field(default_factory=_Mention)
+    next: Mention = field(default_factory=Mention)
     begun: bool = False
     """Whether words for the next mention have been read."""
-    subject: _Mention | None = None
+    subject: Mention | None = None
     """What the next words are said of, behind a verb."""
 
     def read(self, words: list[str]) -> None:
@@ -133,7 +143,7 @@ class _Reader:
             elif word == "it":
                 self.pronoun()
             elif word in _PLACES:
-                self.next, self.begun = _Mention(), False
+                self.next, self.begun = Mention(), False
             elif word in _VERBS:
                 denied = self.next.denied
                 self.drop()
@@ -149,7 +159,7 @@ class _Reader:
         """Ends words that led to no thing; a number among them counts everything."""
         if self.next.number is not None and self.next.colour is None:
             self.totals.append(self.next.number)
-        self.next, self.begun = _Mention(), False
+        self.next, self.begun = Mention(), False
 
     def general(self, word: str) -> None:
         """Shapes, things: with a colour some of them, with a number alone all of them."""
@@ -162,7 +172,7 @@ class _Reader:
     def pronoun(self) -> None:
         """It: what was last spoken of, or, as the second part of a relation, what was before its first."""
         here, earlier = self.sentences[-1], self.mentions()
-        if len(here) > 1 and isinstance(here[-1], str):
+        if len(here) > 1 and here[-1] in RELATIONS:
             earlier = [m for m in earlier if m is not here[-2]]
         if earlier:
             here.append(earlier[-1])
@@ -172,11 +182,11 @@ class _Reader:
         if self.begun and self.next.number is not None and self.mentions():
             self.sentences[-1].append(replace(self.next, denied=False))
         self.subject = next(iter(self.mentions(self.sentences[-1])[-1:]), None)
-        self.next, self.begun = _Mention(denied=self.next.denied and not self.begun), False
+        self.next, self.begun = Mention(denied=self.next.denied and not self.begun), False
 
     def mention(self) -> None:
         found, subject = self.next, self.subject
-        self.next, self.begun = _Mention(), False
+        self.next, self.begun = Mention(), False
         if subject is not None and (found.shape is None or (found.colour is None and subject.shape is None)):
             said = replace(
                 subject, colour=found.colour or subject.colour, shape=found.shape or subject.shape, denied=found.denied
@@ -191,24 +201,34 @@ class _Reader:
         self.sentences[-1].append(found)
         self.subject = None
 
-    def mentions(self, items: list[_Mention | str] | None = None) -> list[_Mention]:
+    def mentions(self, items: list[Mention | str] | None = None) -> list[Mention]:
         everything = [i for s in self.sentences for i in s] if items is None else items
-        return [item for item in everything if isinstance(item, _Mention)]
+        return [item for item in everything if isinstance(item, Mention)]
 
 
 def statements(text: str) -> Statements:
     """What a text says. Leniently: articles may be missing, things come in any order, a relation from either side."""
-    clean = text.lower().replace("\u2019", "'").replace("n't", " not").replace("'s", " is")
+    reader, says = heard(cleaned(text))
+    relations = [r for sentence in reader.sentences for r in _relations(sentence)]
+    return Statements(tuple(claims(reader.sentences)), tuple(relations), tuple(reader.totals), says)
+
+
+def cleaned(text: str) -> str:
+    """In small letters, with short forms spelled out."""
+    return text.lower().replace("\u2019", "'").replace("n't", " not").replace("'s", " is").replace("'re", " are")
+
+
+def heard(clean: str) -> tuple[Reader, bool | None]:
+    """What a cleaned text speaks of, and its yes or no, if it begins with one."""
     for pattern, name in _RELATIONS:
         clean = re.sub(pattern, name, clean)
     words = _TOKEN.findall(clean)
     says = None
     if words and (words[0] in YES or (words[0] in NO and (words[0] != "no" or _ends_a_no(words[1:])))):
         says = words.pop(0) in YES
-    reader = _Reader()
+    reader = Reader()
     reader.read(words)
-    relations = [r for sentence in reader.sentences for r in _relations(sentence)]
-    return Statements(tuple(_claims(reader.sentences)), tuple(relations), tuple(reader.totals), says)
+    return reader, says
 
 
 def _ends_a_no(rest: list[str]) -> bool:
@@ -216,19 +236,27 @@ def _ends_a_no(rest: list[str]) -> bool:
     return not rest or not (rest[0] in _COLOURS or rest[0] in _SHAPES or rest[0] in _ANY)
 
 
-def _claims(sentences: list[list[_Mention | str]]) -> list[Claim]:
-    """One claim for each colour and shape. What a sentence repeats adds up; what another one repeats does not."""
-    found: dict[tuple[str | None, str | None, bool], Claim] = {}
+def claims(sentences: Iterable[Iterable[Mention | str]]) -> list[Claim]:
+    """One claim for each colour and shape; a mention that is pointed back to is the same one."""
     counted: set[int] = set()
+    keyed = []
     for sentence in sentences:
-        here: dict[tuple[str | None, str | None, bool], Claim] = {}
+        keyed.append(here := list[tuple[Hashable, Claim]]())
         for mention in sentence:
             if isinstance(mention, str) or id(mention) in counted or (mention.colour or mention.shape) is None:
                 continue
             counted.add(id(mention))
-            claim = mention.claim()
-            key = (mention.colour, mention.shape, mention.denied)
-            if key in here and not mention.denied:
+            here.append(((mention.colour, mention.shape, mention.denied), mention.claim()))
+    return list(merged(keyed).values())
+
+
+def merged(sentences: Iterable[Iterable[tuple[Hashable, Claim]]]) -> dict[Hashable, Claim]:
+    """One claim for each key. What a sentence repeats adds up; what another one repeats does not."""
+    found: dict[Hashable, Claim] = {}
+    for sentence in sentences:
+        here: dict[Hashable, Claim] = {}
+        for key, claim in sentence:
+            if key in here and claim.most != 0:
                 exact = here[key].most is not None and claim.most is not None
                 least = here[key].least + claim.least
                 claim = replace(claim, least=least, most=least if exact else None)
@@ -237,16 +265,16 @@ def _claims(sentences: list[list[_Mention | str]]) -> list[Claim]:
             other = found.get(key)
             if other is None or (claim.least, claim.most is not None) > (other.least, other.most is not None):
                 found[key] = claim
-    return list(found.values())
+    return found
 
 
-def _relations(sentence: list[_Mention | str]) -> Iterator[tuple[Claim, str, Claim]]:
+def _relations(sentence: list[Mention | str]) -> Iterator[tuple[Claim, str, Claim]]:
     """Each relation between its two ends, whether it is said as "A left of B" or as "left of B is A"."""
     for place, relation in enumerate(sentence):
-        if isinstance(relation, _Mention):
+        if isinstance(relation, Mention):
             continue
-        before = [m for m in sentence[:place] if isinstance(m, _Mention)]
-        behind = [m for m in sentence[place + 1 :] if isinstance(m, _Mention)]
+        before = [m for m in sentence[:place] if isinstance(m, Mention)]
+        behind = [m for m in sentence[place + 1 :] if isinstance(m, Mention)]
         if not before:
             before, behind = behind[1:2], behind[:1]
         if before and behind and before[-1] is not behind[0]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from PIL import Image
@@ -23,6 +23,8 @@ _QUESTIONS = {
     "shown": r"Caption: (?P<caption>[^\n]*)\nDoes the image show this\?",
 }
 KINDS = tuple(_QUESTIONS)
+NOTHING: dict[str, float | None] = {"true": 0.0, "complete": 0.0, "whole": 0.0, "read": 0.0}
+"""The figures of an answer that cannot be understood."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,16 @@ class Facts:
         number = len(self.matching(claim))
         return claim.least <= number and (claim.most is None or number <= claim.most)
 
+    def named(self, claims: Iterable[Claim]) -> float:
+        """How many of the things are named, where one that is named only in part counts one half."""
+        left = list(self.found)
+        credit = 0.0
+        for claim in sorted(claims, key=lambda claim: None in (claim.colour, claim.shape)):
+            for thing in [f for f in left if f in self.matching(claim)][: claim.least]:
+                left.remove(thing)
+                credit += 0.5 if None in (claim.colour, claim.shape) else 1.0
+        return credit
+
     def related(self, first: Claim, relation: str, second: Claim) -> bool | None:
         """None where places are not known, or one of the two is not there: then that claim is the false one."""
         pairs = [(a, b) for a in self.matching(first) for b in self.matching(second) if a is not b]
@@ -103,20 +115,24 @@ def figures(question: Question, facts: Facts, answer: str) -> dict[str, float | 
     `true` is the share of its statements that hold, `complete` how much of what was asked it tells rightly, `whole` 1
     if both are 1. `read` is 0 if it says nothing that can be understood; the others are then 0 too.
     """
-    said = _direct(question, statements(answer))
+    said = direct(question, statements(answer))
     if said.nothing:
-        return {"true": 0.0, "complete": 0.0, "whole": 0.0, "read": 0.0}
+        return dict(NOTHING)
     held = [facts.holds(claim) for claim in said.claims]
     held += [total == len(facts.found) for total in said.totals]
     held += [right for r in said.relations if (right := facts.related(*r)) is not None]
     if said.says is not None:
-        held.append(said.says == _expected(question, facts))
+        held.append(said.says == expected(question, facts))
     true = sum(held) / len(held)
-    complete = _complete(question, facts, said)
+    return rated(true, complete(question, facts, said))
+
+
+def rated(true: float, complete: float) -> dict[str, float | None]:
+    """The figures of an answer that can be understood."""
     return {"true": true, "complete": complete, "whole": float(true == complete == 1), "read": 1.0}
 
 
-def _direct(question: Question, said: Statements) -> Statements:
+def direct(question: Question, said: Statements) -> Statements:
     """The statements with the answer proper spelled out: "red" to a colour, "there is a red circle" for yes."""
     claims = said.claims
     if question.kind == "colour":
@@ -126,46 +142,37 @@ def _direct(question: Question, said: Statements) -> Statements:
     elif question.kind == "exists":
         about = [c for c in claims if (c.colour, c.shape) == (question.colour, question.shape)]
         says = said.says if said.says is not None or not about else about[0].most != 0
-        same = [c for c in about if c.most in (None, 0)]
+        same = [c for c in about if c.most in (None, 0) and (c.most != 0) == says]
         return replace(said, claims=tuple(c for c in claims if c not in same), says=says)
     return replace(said, claims=claims, says=said.says if question.kind == "shown" else None)
 
 
-def _expected(question: Question, facts: Facts) -> bool:
+def expected(question: Question, facts: Facts) -> bool:
     """Whether yes is right."""
     if question.caption is not None:
         return facts.shows(question.caption)
     return facts.holds(Claim(question.colour, question.shape))
 
 
-def _complete(question: Question, facts: Facts, said: Statements) -> float:
+def complete(question: Question, facts: Facts, said: Statements) -> float:
     if question.kind in ("exists", "shown"):
-        return float(said.says is not None and said.says == _expected(question, facts))
+        return float(said.says is not None and said.says == expected(question, facts))
     if question.kind == "count":
         told = said.totals[0] if said.totals else sum(c.least for c in said.claims)
         return float(told == len(facts.found))
     if question.kind in ("colour", "shape"):
         name = {"colour": "shape", "shape": "colour"}[question.kind]
         about = [c for c in said.claims if getattr(c, name) == getattr(question, name) and c.most != 0]
-        return float(bool(about) and None not in (about[0].colour, about[0].shape) and facts.holds(about[0]))
+        named = [replace(c, least=1, most=None) for c in about[:1] if None not in (c.colour, c.shape)]
+        return float(any(facts.holds(claim) for claim in named))
     return _covered(facts, said)
 
 
 def _covered(facts: Facts, said: Statements) -> float:
-    """The share of the picture that a description tells: its things, one half each for a thing named only in part,
-    and where they are."""
-    left = list(facts.found)
-    credit = 0.0
-    for full in (True, False):
-        for claim in said.claims:
-            if ((claim.colour and claim.shape) is not None) != full:
-                continue
-            for thing in [f for f in left if f in facts.matching(claim)][: claim.least]:
-                left.remove(thing)
-                credit += 1.0 if full else 0.5
+    """The share of the picture that a description tells: its things, and where they are."""
     told = facts.ordered and any(facts.related(*relation) for relation in said.relations)
     whole = len(facts.found) + facts.ordered
-    return (credit + told) / whole if whole else 0.0
+    return (facts.named(said.claims) + told) / whole if whole else 0.0
 
 
 class Truth:
