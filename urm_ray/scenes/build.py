@@ -3,9 +3,10 @@
     python -m urm_ray.scenes.build text_to_image --out urm_ray/scenes/checkpoints/text_to_image
     python -m urm_ray.scenes.build text_to_video --out urm_ray/scenes/checkpoints/text_to_video
     python -m urm_ray.scenes.build vlm --out urm_ray/scenes/checkpoints/vlm
+    python -m urm_ray.scenes.build answerer --out urm_ray/scenes/checkpoints/answerer
 
-Each takes half an hour to an hour of two CPU cores; text_to_video starts from text_to_image. `--set name=value` changes
-a build setting. The settings and the measured quality are stored beside the weights as build.json.
+Each takes up to an hour and a quarter of two CPU cores; text_to_video starts from text_to_image, answerer from vlm.
+`--set name=value` changes a build setting. The settings and the measured quality are stored beside the weights as build.json.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from urm_ray.config_file import override
 
-KINDS = ("text_to_image", "text_to_video", "vlm")
+KINDS = ("text_to_image", "text_to_video", "vlm", "answerer")
 
 
 def builder(kind: str) -> tuple[type, Callable[[Any, Path], dict[str, Any]]]:
@@ -29,6 +30,10 @@ def builder(kind: str) -> tuple[type, Callable[[Any, Path], dict[str, Any]]]:
         from urm_ray.scenes import build_vlm
 
         return build_vlm.VlmBuild, build_vlm.build
+    if kind == "answerer":
+        from urm_ray.scenes import build_answerer
+
+        return build_answerer.AnswererBuild, build_answerer.build
     if kind == "text_to_video":
         from urm_ray.scenes import build_video
 

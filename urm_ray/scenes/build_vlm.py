@@ -17,18 +17,18 @@ import torch.nn.functional as F
 from pydantic import BaseModel
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
+from urm_ray.config import ClipConfig, JudgeConfig
 from urm_ray.evaluation.preferences import agreement, ask_preferences
-from urm_ray.judge.engine import TransformersEngine
-from urm_ray.judge.protocol import UNIFIED
 from urm_ray.judge.scorer import JudgeScorer
 from urm_ray.models import load_vlm
 from urm_ray.scenes.build_processor import build_processor
 from urm_ray.scenes.build_vision import teach_to_see
 from urm_ray.scenes.lessons import FACTS, IGNORED, KINDS, Batch, Kind, Shares, chat, collate, draw_lesson, media_inputs
-from urm_ray.scenes.preferences import Scenes
 from urm_ray.scenes.render import SIZE
+from urm_ray.scenes.source import TASKS, world
 
 PICTURES = ("pixel_values", "image_grid_thw")
+CLIPS = ("pixel_values_videos", "video_grid_thw")
 
 
 class VlmBuild(BaseModel, frozen=True, extra="forbid"):
@@ -111,7 +111,7 @@ def build_model(settings: VlmBuild, processor: Qwen2_5_VLProcessor) -> Qwen2_5_V
     return model
 
 
-def build(settings: VlmBuild, folder: Path) -> dict[str, float]:
+def build(settings: VlmBuild, folder: Path) -> dict[str, Any]:
     """Makes the model and its processor, saves them to `folder` and returns the measured accuracy of its answers."""
     torch.manual_seed(settings.seed)
     rng = random.Random(settings.seed)
@@ -133,7 +133,7 @@ def build(settings: VlmBuild, folder: Path) -> dict[str, float]:
     teach_to_guess(model, processor, rng, settings)
     model.eval()
     model.save_pretrained(folder)
-    return {**measure(model, processor, 2000), "pair_accuracy": preference_accuracy(folder)}
+    return {**measure(model, processor, 500), "pair_accuracy": preference_accuracy(folder)}
 
 
 def carry_over(start: str, model: Any, processor: Any) -> None:
@@ -188,7 +188,9 @@ def teach_to_answer(model: Any, processor: Any, rng: random.Random, settings: Vl
         lessons = [draw_lesson(rng, kind, settings.questions, shares) for _ in range(settings.batch)]
         batch = collate(lessons, processor, model.model.get_rope_index)
         with torch.autocast("cpu", torch.bfloat16):
-            said, wanted, guessed, true = answers_and_facts(model, knows, batch)
+            hidden, wanted, true = at_answers(model, batch)
+            said = model.lm_head(hidden).float()
+            guessed = knows(hidden).float().split([*FACTS.values()] * 2, dim=-1)
         loss = F.cross_entropy(said, wanted)
         for guess, fact in zip(guessed, true.unbind(-1), strict=True):
             if settings.facts_weight and (fact != IGNORED).any():
@@ -215,38 +217,36 @@ def teach_to_answer(model: Any, processor: Any, rng: random.Random, settings: Vl
             model.train()
 
 
-def answers_and_facts(
-    model: Any, knows: torch.nn.Linear, batch: Batch
-) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor], torch.Tensor]:
-    """At each of N answer tokens: logits (N, V), token (N,), for each fact logits (N, values), facts (N, 2 x FACTS)."""
-    inner, ids = model.model, batch.inputs["input_ids"]
-    given = batch.inputs
-    pixels, grid = ("pixel_values_videos", "video_grid_thw") if "video_grid_thw" in given else PICTURES
+def at_answers(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """At each of N answer tokens: what the model makes of it (N, H), the token (N,), the facts (N, 2 x FACTS)."""
+    inner, ids, given = model.model, batch.inputs["input_ids"], batch.inputs
+    pixels, grid = CLIPS if "video_grid_thw" in given else PICTURES
     seen = inner.visual(given[pixels], given[grid]).pooler_output
     embeddings = inner.get_input_embeddings()(ids)
     slots = (ids == model.config.image_token_id) | (ids == model.config.video_token_id)
-    pictures = slots[..., None].expand_as(embeddings)
     hidden = inner.language_model(
-        inputs_embeds=embeddings.masked_scatter(pictures, seen.to(embeddings.dtype)),
+        inputs_embeds=embeddings.masked_scatter(slots[..., None].expand_as(embeddings), seen.to(embeddings.dtype)),
         position_ids=batch.positions,
         attention_mask={"full_attention": batch.mask},
         use_cache=False,
     ).last_hidden_state[:, :-1]
     kept = batch.labels[:, 1:] != IGNORED
-    hidden = hidden[kept]
-    guessed = knows(hidden).float().split([*FACTS.values()] * 2, dim=-1)
-    return model.lm_head(hidden).float(), batch.labels[:, 1:][kept], list(guessed), batch.facts[:, 1:][kept]
+    return hidden[kept], batch.labels[:, 1:][kept], batch.facts[:, 1:][kept]
 
 
-def preference_accuracy(folder: Path, pairs: int = 1200) -> float:
-    """Accuracy on held-out preferences when the model is made to choose: about one half, as it was never taught any."""
-    scorer = JudgeScorer(TransformersEngine(str(folder)), UNIFIED)
-    rows = [
-        row for row in Scenes(None, 0, "image_generation", {}).read("heldout_pairs", 0, pairs) if isinstance(row, dict)
-    ]
-    figure = agreement(ask_preferences(scorer, rows), 0, 100)["pair_accuracy"]
-    assert isinstance(figure, dict)
-    return figure["value"]
+def preference_accuracy(folder: Path, pairs: int = 600) -> dict[str, float]:
+    """Accuracy on held-out preferences of each task when the model is made to choose: about one half, as it was never
+    taught any."""
+    judge = JudgeConfig(clips=ClipConfig(shown="native"), attention="eager")
+    scorer = JudgeScorer.load(str(folder), judge, min_mass=0.0)
+    found = {}
+    for task in TASKS:
+        source = world(None, 0, task, {"heldout_pairs": pairs})
+        rows = [row for row in source.read("heldout_pairs", 0, pairs) if isinstance(row, dict)]
+        figure = agreement(ask_preferences(scorer, rows), 0, 100)["pair_accuracy"]
+        assert isinstance(figure, dict)
+        found[task] = round(figure["value"], 4)
+    return found
 
 
 @torch.no_grad()
