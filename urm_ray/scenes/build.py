@@ -6,7 +6,8 @@
     python -m urm_ray.scenes.build answerer --out urm_ray/scenes/checkpoints/answerer
 
 Each takes up to an hour and a quarter of two CPU cores; text_to_video starts from text_to_image, answerer from vlm.
-`--set name=value` changes a build setting. The settings and the measured quality are stored beside the weights as build.json.
+`--set name=value` changes a build setting. The settings and the measured quality are stored beside the weights as
+build.json.
 """
 
 from __future__ import annotations

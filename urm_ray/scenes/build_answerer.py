@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from urm_ray.candidates.answers import AnswerSampler, Asked
 from urm_ray.config import AnswerConfig, ClipConfig, SamplerConfig, Task
-from urm_ray.evaluation.scorer import Scorer, figures_of
+from urm_ray.evaluation.scorer import figures_of
 from urm_ray.models import load_vlm
 from urm_ray.scenes.answers import Answer, draw_question, one_way, write_answer
 from urm_ray.scenes.build_vlm import at_answers
@@ -99,7 +99,7 @@ def measure(folder: Path, count: int) -> dict[str, dict[str, float]]:
     """Mean figures of the truth over one drawn answer to each of `count` held-out questions of each task."""
     answers = AnswerConfig(max_new_tokens=64, attention="eager")
     sampler = AnswerSampler(str(folder), SamplerConfig(batch=64, answers=answers), device="cpu", clips=CLIPS)
-    scorers: dict[Task, Scorer] = {"image_understanding": Truth(), "video_understanding": ClipTruth()}
+    scorers: dict[Task, Any] = {"image_understanding": Truth(), "video_understanding": ClipTruth()}
     found: dict[str, dict[str, float]] = {}
     for task, scorer in scorers.items():
         rows = world(None, 0, task, {"heldout_prompts": count}).read("heldout_prompts", 0, count)

@@ -239,7 +239,7 @@ def preference_accuracy(folder: Path, pairs: int = 600) -> dict[str, float]:
     taught any."""
     judge = JudgeConfig(clips=ClipConfig(shown="native"), attention="eager")
     scorer = JudgeScorer.load(str(folder), judge, min_mass=0.0)
-    found = {}
+    found: dict[str, float] = {}
     for task in TASKS:
         source = world(None, 0, task, {"heldout_pairs": pairs})
         rows = [row for row in source.read("heldout_pairs", 0, pairs) if isinstance(row, dict)]
