@@ -2,7 +2,7 @@ import pytest
 from helpers import TASK, of_policy, run_python
 from pydantic import ValidationError
 
-from urm_ray.config import Config
+from urm_ray.config import ClipConfig, Config
 from urm_ray.config_file import ConfigError, build
 from urm_ray.config_training import DpoConfig, LoraConfig, RewardConfig, VlmDpoConfig
 
@@ -111,6 +111,34 @@ def test_training_sections_share_their_settings():
 def test_a_vlm_dpo_that_cannot_work_is_refused(values, about):
     with pytest.raises(ValidationError, match=about):
         VlmDpoConfig(**values)
+
+
+def test_clips_are_eight_frames_unless_told_otherwise():
+    def chosen(**values):
+        clips = build({"judge": {"clips": values}}).judge.clips
+        return clips.count, clips.rate, clips.maximum
+
+    assert Config().judge.clips == Config().policy(TASK).clips == ClipConfig()
+    assert chosen() == chosen(shown="native") == (8, None, 64)
+    assert chosen(count=3) == (3, None, 64)
+    assert chosen(rate=2) == (None, 2, 64)
+    assert chosen(maximum=16) == (None, None, 16)
+    for clips in (ClipConfig(), ClipConfig(rate=2), ClipConfig(maximum=16, shown="native")):
+        assert ClipConfig(**clips.model_dump()) == clips
+
+
+@pytest.mark.parametrize(
+    ("values", "about"),
+    [
+        ({"count": 3, "rate": 2}, "by count or by rate, not by both"),
+        ({"shown": "both"}, "judge.clips.shown"),
+        ({"frames": 8}, "unknown key judge.clips.frames"),
+        ({"count": 0}, "judge.clips.count"),
+        (5, "judge.clips"),
+    ],
+)
+def test_a_way_to_show_clips_that_cannot_work_is_refused(values, about):
+    assert about in refused({"judge": {"clips": values}})
 
 
 def test_several_losses_have_a_weight_each():

@@ -16,6 +16,8 @@ Seen = Image.Image | Clip
 TIMES = "second_per_grid_ts"
 """Where processors of the Qwen family put the seconds between two steps of a clip's grid."""
 
+_BLANK_SIDE = 8
+
 
 def slot_of(seen: Seen) -> Literal["image", "video"]:
     """The slot of a chat that this fills."""
@@ -98,6 +100,14 @@ class ChatProcessor:
         if TIMES in inputs:
             inputs[TIMES] = [float(seconds) for seconds in inputs[TIMES]]
         return inputs
+
+    def blanks(self) -> list[Seen]:
+        """A picture, and where clips are native a clip, that mean nothing.
+
+        Ranks that shard a model must all run its vision encoder equally often, whatever is in their batches.
+        """
+        picture = Image.new("RGB", (_BLANK_SIDE, _BLANK_SIDE))
+        return [picture, *[Clip([picture] * 2, [0.0, 1.0])] * self.native]
 
     def text(self, chat: Chat) -> str:
         """The chat as the processor is given it, with one token for each slot."""

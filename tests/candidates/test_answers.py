@@ -1,14 +1,15 @@
 import pyarrow as pa
 import pytest
 import torch
-from helpers import NOT_A_PICTURE, picture, prompt_row
+from helpers import NOT_A_PICTURE, clip, picture, prompt_row, shade_of
 from transformers import LogitsProcessor
 
 from urm_ray import schema
 from urm_ray.candidates import answers
 from urm_ray.candidates.answers import AnswerSampler, Asked
 from urm_ray.candidates.draw import filtered, uniform
-from urm_ray.config import DEFAULT_CLIPS, SamplerConfig
+from urm_ray.clips import Clip
+from urm_ray.config import DEFAULT_CLIPS, ClipConfig, SamplerConfig
 from urm_ray.media import encode_image
 from urm_ray.scenes.answer_preferences import Answers
 
@@ -17,9 +18,9 @@ DESCRIBE = "Describe the image."
 
 @pytest.fixture(scope="module")
 def make(vlm_path):
-    def build(batch=16, **settings) -> AnswerSampler:
+    def build(batch=16, clips=DEFAULT_CLIPS, **settings) -> AnswerSampler:
         config = SamplerConfig(batch=batch, answers={"max_new_tokens": 24, "temperature": 1.2} | settings)
-        return AnswerSampler(vlm_path, config, device="cpu")
+        return AnswerSampler(vlm_path, config, device="cpu", clips=clips)
 
     return build
 
@@ -65,8 +66,20 @@ class Noise(LogitsProcessor):
 
 def generated(sampler: AnswerSampler, one: Asked, seed: int) -> str:
     """The answer as transformers' own `generate` writes it, alone."""
-    text = sampler.processor.apply_chat_template(one.chat.messages, tokenize=False, add_generation_prompt=True)
-    inputs = sampler.processor(text=[text], images=[list(one.media)] if one.media else None, return_tensors="pt")
+    slots, images, clips = [], [], []
+    for seen in one.media:
+        native = isinstance(seen, Clip) and sampler.chats.native
+        clips += [seen] * native
+        frames = [] if native else seen.frames if isinstance(seen, Clip) else [seen]
+        images += frames
+        slots += [{"type": "image"}] * len(frames) or [{"type": "video"}]
+    messages = [{"role": "user", "content": [*slots, {"type": "text", "text": one.question}]}]
+    text = sampler.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    given = {"images": [images]} if images else {}
+    if clips:
+        given |= {"videos": [clip.frames for clip in clips], "do_sample_frames": False}
+        given["video_metadata"] = [{"total_num_frames": len(clip.frames), "fps": clip.rate} for clip in clips]
+    inputs = sampler.processor(text=[text], return_tensors="pt", **given)
     settings = sampler.config.answers
     out = sampler.model.generate(
         **inputs,
@@ -191,3 +204,31 @@ def test_all_end_tokens_of_a_checkpoint_end_an_answer(make, vlm_path, asked, mon
 
     monkeypatch.setattr(answers, "load_vlm", with_ends)
     assert make().ends.tolist() == [1, 2]
+
+
+@pytest.fixture(scope="module")
+def about_clips() -> list[Asked]:
+    """Questions about a picture, a clip, a slower and longer one, and nothing."""
+    clips = ClipConfig(maximum=64)
+    contexts = [[clip([10, 200, 60], 8)], [clip([90, 0, 250, 30, 120], 0.5)], [encode_image(picture(3))], []]
+    words = ("What moves?", "What happens in the end, and to what?", DESCRIBE, "How many?")
+    rows = [prompt_row(prompt=said, context=context) for said, context in zip(words, contexts, strict=True)]
+    return [Asked.of(row, clips) for row in rows]
+
+
+@pytest.mark.parametrize("shown", ["frames", "native"])
+def test_answers_about_clips_and_pictures_written_together_are_those_that_generate_writes_alone(
+    make, about_clips, shown
+):
+    sampler = make(batch=20, clips=ClipConfig(shown=shown))
+    found = sampler.sample(requests(about_clips))
+    for made, (one, seed) in zip(found, requests(about_clips), strict=True):
+        wanted = generated(sampler, one, seed).strip()
+        assert made["text"] == wanted or repr(wanted[:60]) in made["error"]
+
+
+def test_a_policy_is_shown_the_frames_that_are_configured(about_clips):
+    row = prompt_row(context=[clip([10, 200, 60, 90, 7])])
+    assert [shade_of(frame) for frame in Asked.of(row, ClipConfig(count=2)).media[0].frames] == [10, 7]
+    broken = Asked.of(prompt_row(context=[clip([1]) | {"data": b"<html>"}]), ClipConfig())
+    assert broken.error == "context: the bytes are not a clip"

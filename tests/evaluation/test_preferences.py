@@ -4,6 +4,7 @@ from helpers import (
     SCALE,
     FakeEngine,
     as_answers,
+    clip,
     pair_preference,
     picture,
     point_preference,
@@ -11,6 +12,7 @@ from helpers import (
     shade_of,
 )
 
+from urm_ray.config import ClipConfig
 from urm_ray.evaluation.preferences import agreement, ask_preferences
 from urm_ray.judge.engine import Reading
 from urm_ray.judge.protocol import protocol
@@ -188,3 +190,38 @@ def test_no_rows_have_no_figures():
     measured = figures([])
     assert measured.pop("unparsed") == 0
     assert all(figure == {"value": None, "ci95": [None, None], "n": 0} for figure in measured.values())
+
+
+def test_a_long_file_is_asked_in_parts_and_its_answers_keep_their_order():
+    rows = [
+        point_preference(n, candidates=shown(n % 5)) if n % 3 else pair_preference(n, candidates=shown(n % 250, 7))
+        for n in range(150)
+    ]
+    most = []
+
+    class Counting(FakeEngine):
+        def read(self, questions):
+            most.append(len({id(image) for q in questions for image in q.media}))
+            return super().read(questions)
+
+    found = ask_preferences(JudgeScorer(Counting(prefer_darker), UNIFIED), rows)
+    assert [r["preference_id"] for r in found] == [row["preference_id"] for row in rows]
+    for n, answer in enumerate(found):
+        if n % 3:
+            assert answer["judged"] == 5 - n % 5
+        else:
+            assert answer["outcomes"][0] == ("first" if n % 250 < 7 else "second" if n % 250 > 7 else "tie")
+    assert len(most) == 3
+    assert max(most) < 150
+
+
+def test_a_clip_is_asked_about_in_both_orders():
+    def longer(question):
+        counts = [len(film.frames) for film in question.media]
+        return Reading([0.8, 0.1, 0.1] if counts[0] > counts[1] else [0.1, 0.8, 0.1], 1.0)
+
+    clips = [{"media": clip(range(n)), "text": None} for n in (2, 5)]
+    row = pair_preference(0, "second", task="video_generation", candidates=clips)
+    found = ask_preferences(JudgeScorer(FakeEngine(longer), UNIFIED, sampling=ClipConfig(maximum=9)), [row])[0]
+    assert found["outcomes"] == ["second", "first"]
+    assert found["p_second"] == 0.8

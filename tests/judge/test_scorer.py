@@ -8,18 +8,21 @@ from helpers import (
     answer_set,
     candidate,
     candidate_set,
+    clip,
     picture,
     prefer_darker,
     shade_of,
 )
 
 from urm_ray import schema
-from urm_ray.config import DEFAULT_CLIPS
+from urm_ray.clips import decode_media
+from urm_ray.config import DEFAULT_CLIPS, ClipConfig, JudgeConfig
+from urm_ray.judge import scorer
 from urm_ray.judge.engine import Reading
 from urm_ray.judge.protocol import protocol
 from urm_ray.judge.scorer import Item, JudgeScorer, media_of, shown_of
 from urm_ray.judge.verdict import PairVerdict, PointVerdict
-from urm_ray.media import MediaError
+from urm_ray.media import MediaError, encode_image
 
 UNIFIED = protocol("unified")
 PAIR, POINT = (UNIFIED.form("image_generation", kind) for kind in ("pair", "point"))
@@ -174,7 +177,8 @@ def prefer_shorter(question) -> Reading:
     if len(texts) == 2:
         winner = 2 if len(texts[0]) == len(texts[1]) else int(len(texts[1]) < len(texts[0]))
         return Reading([0.8 if i == winner else 0.1 for i in range(3)], 1.0)
-    return Reading([float(value == len(texts[0])) for value in range(11)], 1.0)
+    most = len(question.answers) - 1
+    return Reading([float(n == min(len(texts[0]), most)) for n in range(most + 1)], 1.0)
 
 
 def judged_answers(texts, pairs, **changes):
@@ -260,3 +264,82 @@ def test_what_there_is_to_see_or_read_of_a_candidate():
     assert shown_of({"media": None, "text": "red"}, DEFAULT_CLIPS) == "red"
     for nothing in (candidate(0, error="broken"), candidate(0, media=None), candidate(0, media=NOT_A_PICTURE)):
         assert isinstance(shown_of(nothing, DEFAULT_CLIPS), MediaError)
+
+
+def last_brightest(question) -> Reading:
+    """A judge of clips: of two the one with the brighter last frame is better; a score is ten times that brightness."""
+    ends = [shade_of(clip.frames[-1]) for clip in question.media]
+    if len(ends) == 2:
+        winner = 2 if ends[0] == ends[1] else int(ends[1] > ends[0])
+        return Reading([0.8 if i == winner else 0.1 for i in range(3)], 1.0)
+    return Reading([float(value == ends[0] // 10) for value in range(1, 11)], 1.0)
+
+
+def of_clips(*medias, **changes) -> dict:
+    candidates = [candidate(i, media=media) for i, media in enumerate(medias)]
+    return candidate_set(0, task="video_generation", candidates=candidates) | changes
+
+
+def test_clips_are_judged_by_the_frames_that_are_configured():
+    engine = FakeEngine(last_brightest)
+    row = of_clips(clip([10, 40, 20, 70]), clip([90, 30]))
+    judged = JudgeScorer(engine, UNIFIED, sampling=ClipConfig(count=2)).judge_set(row, [(0, 1), (1, 0)])
+    assert [v["outcome"] for v in judged["pair_verdicts"]] == ["first", "second"]
+    assert [v["score"] for v in judged["point_verdicts"]] == [7.0, 3.0]
+    assert judged["scale"] == {"name": "1-10", "minimum": 1, "maximum": 10}
+    seen = [[[shade_of(frame) for frame in film.frames] for film in q.media] for q in engine.asked]
+    assert seen == [[[10, 70], [90, 30]], [[90, 30], [10, 70]], [[10, 70]], [[90, 30]]]
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (clip([5]) | {"data": b"<html>404"}, "not a clip"),
+        (clip(range(9)) | {"data": clip(range(9))["data"][:500]}, "not a clip"),
+        (clip([5]) | {"data": None}, "no clip"),
+        (encode_image(picture(5)), "is image, not video"),
+    ],
+)
+def test_a_bad_clip_costs_only_the_questions_about_it(bad, why):
+    row = of_clips(clip([10]), bad, clip([30]))
+    judged = JudgeScorer(FakeEngine(last_brightest), UNIFIED).judge_set(row, [(0, 1), (1, 2), (0, 2)])
+    assert [v["outcome"] for v in judged["pair_verdicts"]] == ["media_error", "media_error", "second"]
+    assert [v["outcome"] for v in judged["point_verdicts"]] == ["score", "media_error", "score"]
+    assert why in judged["point_verdicts"][1]["reason"]
+
+
+def test_each_clip_of_a_row_is_decoded_once(monkeypatch):
+    decoded = []
+    monkeypatch.setattr(
+        scorer, "decode_media", lambda media, sampling: decoded.append(media["sha256"]) or decode_media(media, sampling)
+    )
+    row = of_clips(clip([10]), clip([20]), clip([30]), context=[clip([40])])
+    JudgeScorer(FakeEngine(lambda q: Reading([1.0] + [0.0] * (len(q.answers) - 1), 1.0)), UNIFIED).judge_set(
+        row, [(0, 1), (1, 0), (1, 2), (2, 1), (0, 2), (2, 0)]
+    )
+    assert len(decoded) == len(set(decoded)) == 4
+
+
+def test_answers_are_shown_behind_the_clip_they_are_about():
+    changes = {"task": "video_understanding", "context": [clip([10, 40]), encode_image(picture(7))]}
+    judged, asked = judged_answers(["red", "it is red"], [(0, 1)], **changes)
+    assert [v["outcome"] for v in judged["pair_verdicts"]] == ["first"]
+    for question in asked:
+        assert [part["type"] for part in question.messages[0]["content"][:3]] == ["video", "image", "text"]
+        film, image = question.media
+        assert [shade_of(frame) for frame in film.frames] == [10, 40, *[40] * 6]
+        assert (film.padded, shade_of(image)) == (6, 7)
+
+
+def test_a_context_clip_that_does_not_decode_costs_its_prompt():
+    changes = {"task": "video_understanding", "context": [clip([1]) | {"data": b"no"}]}
+    judged, asked = judged_answers(["red", "blue"], [(0, 1)], **changes)
+    assert {v["outcome"] for v in judged["pair_verdicts"] + judged["point_verdicts"]} == {"media_error"}
+    assert asked == []
+
+
+def test_the_settings_for_clips_reach_the_judge_and_what_it_is_shown(vlm_path):
+    clips = ClipConfig(rate=3, shown="native")
+    judge = JudgeScorer.load(vlm_path, JudgeConfig(clips=clips))
+    assert judge.sampling == clips
+    assert judge.engine.chats.native

@@ -2,7 +2,18 @@ import random
 
 import pyarrow as pa
 import pytest
-from helpers import TASK, answer_set, candidate, candidate_set, of_policy, pair_verdict, point_verdict, prompt_row
+from helpers import (
+    NOT_A_PICTURE,
+    TASK,
+    answer_set,
+    candidate,
+    candidate_set,
+    clip,
+    of_policy,
+    pair_verdict,
+    point_verdict,
+    prompt_row,
+)
 from policies import picture_row
 
 from urm_ray import schema, store
@@ -11,7 +22,7 @@ from urm_ray.candidates.image import seeds
 from urm_ray.config import Config
 from urm_ray.media import encode_image
 from urm_ray.pairs.sifting import last_place
-from urm_ray.pipeline.actors import Encode, Sample, Score, Sift
+from urm_ray.pipeline.actors import Encode, Judge, Reference, Sample, Score, Sift
 from urm_ray.pipeline.units import UNIT, UNIT_ROWS, WriteUnits, plan
 from urm_ray.scenes.grammar import parse
 from urm_ray.scenes.render import render
@@ -138,3 +149,58 @@ def test_answers_are_scored_beside_their_picture():
     rows = schema.table_of([row], schema.CANDIDATE_SET)
     figures = Score("urm_ray.scenes.truth:Truth")(rows)["figures"].to_pylist()[0]
     assert {(f["index"], f["value"]) for f in figures if f["name"] == "whole"} == {(0, 1.0), (1, 0.0)}
+
+
+CLIP_TASK = "video_understanding"
+
+
+@pytest.fixture
+def watching(vlm_path) -> dict:
+    """Settings of a run whose judge sees clips as frames, and whose policy sees them natively."""
+    answers = {"candidates": 2, "answers": {"max_new_tokens": 24, "temperature": 1.5}}
+    policy = {"path": vlm_path, "device": "cpu", "sampler": answers, "clips": {"shown": "native", "count": 2}}
+    judge = {"clips": {"rate": 2}, "min_mass": 0.0}
+    return Config.model_validate(
+        {"judge": judge, "pairs": {"ties": "point"}, "policies": {CLIP_TASK: policy}}
+    ).model_dump()
+
+
+def test_questions_about_clips_go_from_the_prompt_to_the_stored_reference(watching, vlm_path, tmp_path):
+    rows = [prompt_row(n, task=CLIP_TASK, context=[clip([40 * n, 90, 250 - n])]) for n in range(3)]
+    rows[2]["context"][0]["data"] = b"<html>"
+    prompts = str(tmp_path / "prompts" / "unit-000000.parquet")
+    store.write_table(prompts, schema.table_of(rows, schema.PROMPT))
+    units = pa.Table.from_pylist(plan([prompts], 3))
+    sets = Sample(watching, CLIP_TASK, vlm_path, "sampler", 2, str(tmp_path / "out"), 1)(units)
+    assert [[c["error"] is None for c in row["candidates"]] for row in sets.to_pylist()] == [[True] * 2] * 2 + [
+        [False] * 2
+    ]
+    judged = Judge(watching, vlm_path, "judge", 1)(sets)
+    assert [{v["outcome"] for v in row["point_verdicts"]} for row in judged.to_pylist()] == [
+        {"score"},
+        {"score"},
+        {"media_error"},
+    ]
+    sifted = Sift(watching)(judged)
+    assert sifted["dropped"].to_pylist()[2] == "media_error"
+    pair = {"dropped": None, "chosen": candidate(0, media=None, text="red"), "rejected": candidate(1, text="a cat")}
+    made = [row | (pair if n < 2 else {}) for n, row in enumerate(sifted.select(schema.SIFTED_SET.names).to_pylist())]
+    file = str(tmp_path / "sifted" / "unit-000000.parquet")
+    store.write_table(file, schema.table_of(made, schema.SIFTED_SET))
+    reference = Reference(watching, CLIP_TASK, vlm_path, "reference", 1)
+    stored = reference(pa.Table.from_pylist(plan([file], 3)))
+    assert reference.reference.pairs.chats.native
+    assert stored["unfit"].to_pylist() == [None, None, "media_error"]
+    assert all(value < 0 for value in stored["ref_chosen_logps"].to_pylist()[:2])
+    assert stored.select(schema.ANSWER_PAIR.names).schema.equals(schema.ANSWER_PAIR)
+
+
+def test_clips_are_judged(watching, vlm_path):
+    clips = [candidate(n, media=clip([30 * n, 200, 100])) for n in range(2)]
+    row = candidate_set(0, task="video_generation", candidates=[*clips, candidate(2, media=NOT_A_PICTURE)])
+    pairs = {"ranking": "adjacent", "both_orders": True}
+    judged = Judge({**watching, "pairs": pairs}, vlm_path, "judge", 1, rank=False)(
+        schema.table_of([row], schema.CANDIDATE_SET)
+    ).to_pylist()[0]
+    assert [v["outcome"] for v in judged["point_verdicts"]] == ["score", "score", "media_error"]
+    assert judged["scale"]["name"] == "1-10"

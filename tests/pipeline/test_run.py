@@ -6,6 +6,7 @@ from helpers import TASK, of_policy
 
 from urm_ray import store
 from urm_ray.config_file import build
+from urm_ray.pipeline.read_pairs import reference_of
 from urm_ray.pipeline.run import STAGES, Run, execute, key
 from urm_ray.store import StoreError
 
@@ -29,6 +30,10 @@ CHANGES = [
     ({"prepare": {"train_pairs": 5}}, ALL),
     ({"reward": {"steps": 7}}, ALL[1:]),
     ({"judge": {"min_mass": 0.3}}, ALL[2:]),
+    # The judge is trained to see clips as it is shown them.
+    ({"judge": {"clips": {"count": 4}}}, ALL[1:]),
+    ({"judge": {"clips": {"shown": "native"}}}, ALL[1:]),
+    (of_policy(clips={"rate": 2}), ALL[3:]),
     (of_policy(sampler={"steps": 3}), ALL[3:]),
     # How the policy is aligned does not change what it was before.
     ({"pairs": {"both_orders": False}}, (*ALL[3:6], *AFTER)),
@@ -75,6 +80,18 @@ def changed(before: Run, after: Run) -> tuple[str, ...]:
 @pytest.mark.parametrize(("changes", "stages"), CHANGES)
 def test_a_setting_changes_the_folders_of_what_depends_on_it(models, changes, stages):
     assert changed(run_of(models), run_of(models, changes)) == tuple(stages)
+
+
+def test_candidates_depend_on_how_the_policy_is_shown_clips(models):
+    plain, native = run_of(models), run_of(models, of_policy(clips={"shown": "native"}))
+    assert plain.sampler_digest(TASK, "policy") != native.sampler_digest(TASK, "policy")
+    assert plain.sampler_digest(TASK, "policy") == run_of(models).sampler_digest(TASK, "policy")
+
+
+def test_the_stored_reference_depends_on_how_the_policy_is_shown_clips(models):
+    plain, native = run_of(models), run_of(models, of_policy(clips={"shown": "native"}))
+    assert reference_of(plain, TASK) != reference_of(native, TASK)
+    assert reference_of(plain, TASK) == reference_of(run_of(models, of_policy(vlm_dpo={"beta": 3})), TASK)
 
 
 def prepare_of(run: Run) -> tuple:

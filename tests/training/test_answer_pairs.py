@@ -4,7 +4,8 @@ import torch
 from helpers import NOT_A_PICTURE, answer_pair, answer_table, candidate, clip, picture
 from PIL import Image
 
-from urm_ray.config import ClipConfig
+from urm_ray.candidates.answers import AnswerSampler, Asked
+from urm_ray.config import ClipConfig, SamplerConfig
 from urm_ray.media import decode_image, encode_image
 from urm_ray.models import load_processor
 from urm_ray.training.answer_pairs import AnswerPairs, PairError, fitting
@@ -134,6 +135,19 @@ def test_the_rate_is_that_of_the_frames_that_are_shown(processor):
     every_other = AnswerPairs(processor, clips=ClipConfig(rate=4, shown="native"))
     batch = joined(every_other, answer_pair(0, context=[clip([10, 60, 200, 90], fps=8.0)]))
     assert batch["second_per_grid_ts"] == [0.5] * 2
+
+
+@pytest.mark.parametrize("shown", ["frames", "native"])
+def test_a_policy_is_trained_on_the_question_that_it_was_asked(vlm_path, processor, shown):
+    clips = ClipConfig(count=3, shown=shown)
+    row = answer_pair(0, context=[noise(4), clip(range(0, 250, 30)), clip([10, 60])])
+    asked = AnswerSampler(vlm_path, SamplerConfig(), device="cpu", clips=clips).chats([Asked.of(row, clips).chat])
+    made = AnswerPairs(processor, clips=clips).prepare(row)
+    for name, tokens in made.question.items():
+        assert tokens == asked[name][0].tolist(), name
+    assert {"pixel_values", "image_grid_thw"} <= made.media.keys()
+    for name, value in made.media.items():
+        assert value == asked[name] if isinstance(value, list) else torch.equal(value, asked[name]), name
 
 
 @pytest.mark.parametrize("context", [[], [noise(5)], [clip([1, 2])], [noise(5), clip([1, 2])]])

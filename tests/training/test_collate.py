@@ -1,18 +1,24 @@
+from typing import Any
+
 import pytest
 import torch
-from helpers import SCALE, as_answers, pair_preference, picture, point_preference
+from helpers import SCALE, as_answers, clip, pair_preference, picture, point_preference
 from hypothesis import given
 from hypothesis import strategies as st
 
 from urm_ray import schema
+from urm_ray.clips import Sampling, decode_clip
+from urm_ray.config import ClipConfig
 from urm_ray.judge.protocol import protocol
-from urm_ray.media import MediaError, encode_image, image_record
-from urm_ray.models import load_processor
+from urm_ray.media import MediaError, decode_image, encode_image, image_record
+from urm_ray.models import load_processor, load_vlm
+from urm_ray.schema import TASKS
 from urm_ray.training.collate import SWAPPED, RewardCollate, both_orders, dithered
 
 UNIFIED = protocol("unified")
 PAIR, POINT = (UNIFIED.form("image_generation", kind) for kind in ("pair", "point"))
 COLUMNS = schema.PREFERENCE
+ALL = Sampling()
 
 
 def table(*rows):
@@ -183,3 +189,131 @@ def test_a_grade_in_words_is_taught_as_a_word(collate):
     scale = {"name": "bad-normal-good", "minimum": 1, "maximum": 3}
     row = table(point_preference(0, 3.0, scale=scale)).to_pylist()[0]
     assert collate.answer(row) == "Good."
+
+
+SHORT, LONG = clip([10, 60, 200], 4), clip([90, 30, 250, 0, 120], 2)
+
+
+def of_all_tasks() -> list[dict]:
+    """A pair and a point of every task; clips and pictures, texts and both."""
+    clips = [{"media": media, "text": None} for media in (SHORT, LONG)]
+    about_clip = {"task": "video_understanding", "context": [LONG], "prompt": "what moves?"}
+    return [
+        pair_preference(0),
+        point_preference(1),
+        as_answers(pair_preference(2, prompt="how many?"), "two", "three"),
+        as_answers(point_preference(3, 80.0, scale=HUNDRED), "two"),
+        pair_preference(4, "second", task="video_generation", candidates=clips),
+        point_preference(5, 2.0, task="video_generation", candidates=clips[:1]),
+        as_answers(pair_preference(6, "tie"), "the circle", "nothing", **about_clip),
+        as_answers(point_preference(7, 5.0), "the circle", **about_clip),
+    ]
+
+
+@pytest.fixture(scope="module", params=["frames", "native"])
+def watching(request, vlm_path) -> RewardCollate:
+    return RewardCollate(load_processor(vlm_path), UNIFIED, ClipConfig(maximum=64, shown=request.param))
+
+
+def test_all_tasks_share_a_batch_whose_labels_are_the_answers_alone(watching):
+    inputs = watching(table(*of_all_tasks()))
+    one, two, tie = (
+        [UNIFIED.form(task, "pair").answer_for(meaning) + end(watching) for task in TASKS]
+        for meaning in ("first", "second", "tie")
+    )
+    score = [f"Final Score: {value}{end(watching)}" for value in (3, 80, 2, 5)]
+    images, texts, films, tales = range(4)
+    assert answers(watching, inputs) == [
+        *(one[images], two[images], score[images]),
+        *(one[texts], two[texts], score[texts]),
+        *(two[films], one[films], score[films]),
+        *(tie[tales], tie[tales], score[tales]),
+    ]
+
+
+def asked_alone(collate, row) -> Any:
+    """What the processor makes of a question when its form, its frames and their rate are put together by hand."""
+    said = [c["text"] for c in row["candidates"] if c["text"]]
+    media = [*row["context"], *(c["media"] for c in row["candidates"] if not c["text"])]
+    form = UNIFIED.form_of(row)
+    messages = form.messages(row["prompt"], [m["kind"] for m in row["context"]], said)
+    content, images, videos, rates, slots = [], [], [], [], iter(media)
+    for part in messages[0]["content"]:
+        shown = next(slots) if part["type"] != "text" else None
+        if shown and shown["kind"] == "video" and collate.chats.native:
+            videos.append(decode_clip(shown, ALL).frames)
+            rates.append({"total_num_frames": shown["frames"], "fps": shown["fps"]})
+        elif shown and shown["kind"] == "video":
+            images += decode_clip(shown, ALL).frames
+            content += [{"type": "image"}] * (shown["frames"] - 1)
+            part = {"type": "image"}
+        elif shown:
+            images.append(decode_image(shown))
+        content.append(part)
+    text = collate.chats.processor.apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+    )
+    given = {"images": [images]} if images else {}
+    if videos:
+        given |= {"videos": videos, "video_metadata": rates, "do_sample_frames": False}
+    return collate.chats.processor(text=[text], return_tensors="pt", **given)
+
+
+def test_each_row_asks_about_its_own_clips_as_the_processor_takes_them(watching):
+    rows = of_all_tasks()
+    inputs = watching(table(*rows))
+    swapped = [row | {"candidates": row["candidates"][::-1]} for row in rows]
+    asked = [
+        asked_alone(watching, r)
+        for row, other in zip(rows, swapped, strict=True)
+        for r in ((row, other) if row["kind"] == "pair" else (row,))
+    ]
+    for ids, labels, mask, alone in zip(
+        inputs["input_ids"], inputs["labels"], inputs["attention_mask"], asked, strict=True
+    ):
+        own = ids[(labels == -100) & (mask == 1)].tolist()
+        assert own == alone["input_ids"][0].tolist()
+    for name in ("pixel_values", "image_grid_thw", "pixel_values_videos", "video_grid_thw"):
+        assert (name in inputs) == any(name in one for one in asked)
+        if name in inputs:
+            assert torch.equal(inputs[name], torch.cat([one[name] for one in asked if name in one]))
+    if watching.chats.native:
+        seconds = [s for one in asked for s in one.get("second_per_grid_ts", [])]
+        assert inputs["second_per_grid_ts"] == pytest.approx([float(s) for s in seconds], rel=1e-3)
+        assert len(set(inputs["second_per_grid_ts"])) == 2
+
+
+def labelled(model, inputs) -> torch.Tensor:
+    """Log-probabilities of the labelled tokens, row after row."""
+    labels = inputs.pop("labels")
+    with torch.inference_mode():
+        logits = model(**inputs).logits[:, :-1].log_softmax(-1)
+    taught = labels[:, 1:] != -100
+    return logits[taught].gather(1, labels[:, 1:][taught][:, None])[:, 0]
+
+
+def test_what_is_taught_does_not_depend_on_the_other_rows_of_a_batch(watching, vlm_path):
+    model = load_vlm(vlm_path, device="cpu")[0]
+    rows = of_all_tasks()
+    together = labelled(model, watching(table(*rows)))
+    alone = torch.cat([labelled(model, watching(table(row))) for row in rows])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_with_native_clips_every_batch_has_pictures_and_clips_and_a_blank_teaches_nothing(vlm_path, number):
+    native = RewardCollate(load_processor(vlm_path), UNIFIED, ClipConfig(shown="native"))
+    row = of_all_tasks()[number]
+    inputs = native(table(row))
+    assert {"pixel_values", "pixel_values_videos"} <= inputs.keys()
+    said = [text for text in answers(native, inputs) if text]
+    assert len(said) == (2 if row["kind"] == "pair" else 1)
+    assert len(inputs["labels"]) == len(said) + 1
+    assert (inputs["labels"][-1] == -100).all()
+
+
+def test_a_clip_that_does_not_decode_is_an_error(watching):
+    broken = clip([1, 2]) | {"data": b"<html>"}
+    rows = pair_preference(0, task="video_generation", candidates=[{"media": broken, "text": None}] * 2)
+    with pytest.raises(MediaError, match="the bytes are not a clip"):
+        watching(table(rows))

@@ -1,7 +1,8 @@
 import pytest
 import torch
-from helpers import answer_pair, candidate, clip, clip_frames, picture
+from helpers import answer_pair, candidate, clip, picture
 
+from urm_ray.config import ClipConfig
 from urm_ray.media import encode_image
 from urm_ray.models import load_vlm
 from urm_ray.training.answer_pairs import AnswerPairs
@@ -35,7 +36,7 @@ class Patches:
 
 
 def batch_of(processor, *rows, clips="frames") -> dict:
-    pairs = AnswerPairs(processor, clips=clips, frames_of=clip_frames)
+    pairs = AnswerPairs(processor, clips=ClipConfig(maximum=64, shown=clips))
     return pairs.join([pairs.prepare(row) for row in rows])
 
 

@@ -8,6 +8,9 @@ from typing import Any
 from urm_ray.evaluation.metrics import Figure, share, spearman
 from urm_ray.judge.scorer import Item, JudgeScorer
 
+_TOGETHER = 64
+"""Rows whose pictures and clips are in memory at the same time."""
+
 
 def ask_preferences(scorer: JudgeScorer, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the judge says to `schema.PREFERENCE` rows, a pair in both orders.
@@ -16,6 +19,11 @@ def ask_preferences(scorer: JudgeScorer, rows: Sequence[dict[str, Any]]) -> list
     means over both orders, turned back to the row's own order; judged is the point score, on the row's scale where the
     protocol knows it. None without an answer.
     """
+    parts = [rows[start : start + _TOGETHER] for start in range(0, len(rows), _TOGETHER)]
+    return [result for part in parts for result in _ask_together(scorer, part)]
+
+
+def _ask_together(scorer: JudgeScorer, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     items, owners = [], []
     for number, row in enumerate(rows):
         item = Item.of(row, scorer.sampling, scorer.protocol.form_of(row))

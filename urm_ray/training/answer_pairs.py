@@ -10,17 +10,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from PIL import Image
 from torch.nn.utils.rnn import pad_sequence
 
-from urm_ray.chat import Chat, ChatProcessor, Seen, question
-from urm_ray.clips import Clip, decode_media
+from urm_ray.chat import Chat, ChatProcessor, question
+from urm_ray.clips import decode_media
 from urm_ray.config import DEFAULT_CLIPS, ClipConfig
 from urm_ray.media import MediaError
 
 SIDES = ("chosen", "rejected")
 _TOKENS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
-_BLANK_SIDE = 8
 
 
 class PairError(ValueError):
@@ -72,9 +70,7 @@ class AnswerPairs:
         self.chats, self.tokenizer, self.sampling = ChatProcessor(processor, clips), processor.tokenizer, clips
         self.max_length, self.reference_digest = max_length, reference_digest
         self._special = set(self.tokenizer.all_special_ids)
-        picture = Image.new("RGB", (_BLANK_SIDE, _BLANK_SIDE))
-        blanks: list[Seen] = [picture, *[Clip([picture] * 2, [0.0, 1.0])] * self.chats.native]
-        self._blanks = [self._described(question("", [blank])) for blank in blanks]
+        self._blanks = [self._described(question("", [blank])) for blank in self.chats.blanks()]
 
     def __call__(self, table: pa.Table) -> dict[str, Any]:
         """Rows with `schema.REFERENCE` columns to a batch with `ref_chosen_logps` and `ref_rejected_logps` (B,)."""

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from urm_ray.chat import Chat, ChatProcessor
+from urm_ray.chat import Chat, ChatProcessor, question, slot_of
 from urm_ray.config import DEFAULT_CLIPS, ClipConfig
 from urm_ray.judge.protocol import Protocol
 from urm_ray.judge.scorer import Item
@@ -40,7 +40,12 @@ def dithered(score: float, key: str) -> int:
 
 
 class RewardCollate:
-    """Question and answer of each row as one sequence; labels are the answer and its end mark alone (paper III-B2)."""
+    """Question and answer of each row as one sequence; labels are the answer and its end mark alone (paper III-B2).
+
+    Where clips are native, a batch without pictures or without clips gets one more sequence, about a blank and without
+    labels, so that every rank runs the vision encoder on both in every step. As frames, clips are pictures, and all
+    rows have some.
+    """
 
     def __init__(self, processor: Any, protocol: Protocol, clips: ClipConfig = DEFAULT_CLIPS) -> None:
         self.chats, self.protocol, self.sampling = ChatProcessor(processor, clips), protocol, clips
@@ -59,10 +64,18 @@ class RewardCollate:
         return form.answer_for(step * dithered(score / step, row["preference_id"]))
 
     def __call__(self, table: pa.Table) -> dict[str, Any]:
+        """Rows of `both_orders` to model inputs with `labels`; MediaError if a picture or clip does not decode."""
         rows = table.to_pylist()
+        chats = [self._chat(row) for row in rows]
         closed = [self.answer(row) + self.chats.tokenizer.eos_token for row in rows]
-        inputs = dict(self.chats([self._chat(row) for row in rows], closed))
         lengths = [len(self.answer_ids(answer)) for answer in closed]
+        if self.chats.native:
+            there = {slot_of(seen) for chat in chats for seen in chat.media}
+            missing = [blank for blank in self.chats.blanks() if slot_of(blank) not in there]
+            chats += [question("", [blank]) for blank in missing]
+            closed += [""] * len(missing)
+            lengths += [0] * len(missing)
+        inputs = dict(self.chats(chats, closed))
         ends = inputs["attention_mask"].sum(1)
         place = torch.arange(inputs["input_ids"].shape[1])
         answer = (place < ends[:, None]) & (place >= (ends - torch.tensor(lengths))[:, None])
