@@ -151,3 +151,13 @@ def test_importing_the_configuration_needs_neither_torch_nor_ray():
     code = f"import sys, urm_ray.config, urm_ray.config_file, urm_ray.cli; print(sorted({heavy} & set(sys.modules)))"
     done = run_python("-c", code)
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+
+
+def test_a_task_can_have_other_numbers_of_rows():
+    config = Config(prepare={"train_prompts": 9, "amounts": {"video_generation": {"train_prompts": 3}}})
+    assert config.prepare.of_task("video_generation").train_prompts == 3
+    assert config.prepare.of_task("image_generation").train_prompts == 9
+    assert config.prepare.of_task("video_generation").train_pairs == config.prepare.train_pairs
+    plain = Config(prepare={"train_prompts": 9})
+    assert config.digest_of_prepare("image_generation") == plain.digest_of_prepare("image_generation")
+    assert config.digest_of_prepare("video_generation") != plain.digest_of_prepare("video_generation")

@@ -47,6 +47,17 @@ class ClipConfig(Sampling):
 DEFAULT_CLIPS = ClipConfig()
 
 
+class Amounts(Section):
+    """How many rows of a task are taken where it is another number than for the others."""
+
+    train_pairs: int | None = Field(None, ge=0)
+    train_points: int | None = Field(None, ge=0)
+    heldout_pairs: int | None = Field(None, ge=1)
+    heldout_points: int | None = Field(None, ge=1)
+    train_prompts: int | None = Field(None, ge=1)
+    heldout_prompts: int | None = Field(None, ge=1)
+
+
 class PrepareConfig(Section):
     """Where human preferences and prompts come from, and how many are taken of each task."""
 
@@ -61,9 +72,16 @@ class PrepareConfig(Section):
     heldout_points: int = Field(1000, ge=1)
     train_prompts: int = Field(300, ge=1)
     heldout_prompts: int = Field(500, ge=1)
+    amounts: dict[Task, Amounts] = Field(default_factory=dict)
+    """Other numbers for single tasks."""
     unit_rows: int = Field(250, ge=1)
     """Rows of one unit of work, which is written whole or not at all."""
     cpus: float = 1
+
+    def of_task(self, task: Task) -> PrepareConfig:
+        """The settings of one task."""
+        own = self.amounts.get(task, Amounts()).model_dump(exclude_none=True)
+        return self.model_copy(update={**own, "amounts": {}})
 
 
 class AnswerConfig(Section):
@@ -230,6 +248,11 @@ class Config(Section):
     def digest_of(self, *names: str) -> str:
         """Digest of the named sections, without what cannot change a result: pools, CPUs and the place of the run."""
         return digest({name: _essential(getattr(self, name)) for name in names})
+
+
+    def digest_of_prepare(self, task: Task) -> str:
+        """As `digest_of`, for the rows of one task."""
+        return digest(_essential(self.prepare.of_task(task)))
 
 
 _PLACEMENT = {

@@ -59,7 +59,7 @@ class PrepareUnit:
 
 def units_of(run: Run, task: Task, part: Part, folder: str) -> list[dict[str, Any]]:
     """Ranges of a part that have no file yet."""
-    config = run.config.prepare
+    config = run.config.prepare.of_task(task)
     size = part_source(config.model_dump(), run.config.run.seed, task, part).size(part)
     starts = range(0, size, config.unit_rows)
     units: list[dict[str, Any]] = [
@@ -71,7 +71,7 @@ def units_of(run: Run, task: Task, part: Part, folder: str) -> list[dict[str, An
 
 
 def prepare(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
-    config = run.config.prepare
+    config = run.config.prepare.of_task(task)
     todo = [unit for part in PARTS for unit in units_of(run, task, part, stage.uri)]
     if todo:
         connect()

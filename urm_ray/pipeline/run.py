@@ -53,7 +53,7 @@ class Run:
     def digests(self) -> dict[str, str]:
         c, seed = self.config, self.config.run.seed
         files = [p and fingerprint(p) for p in (c.prepare.preferences_path, c.prepare.prompts_path)]
-        found = {key("prepare", task): digest(FORMAT, seed, task, c.digest_of("prepare"), files) for task in c.tasks}
+        found = {key("prepare", task): digest(FORMAT, seed, task, c.digest_of_prepare(task), files) for task in c.tasks}
         base = self.model_digest(c.judge_base.path)
         prepared = list(found.values())
         shown = c.judge.protocol, c.judge.clips.model_dump()
