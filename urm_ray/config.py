@@ -249,7 +249,6 @@ class Config(Section):
         """Digest of the named sections, without what cannot change a result: pools, CPUs and the place of the run."""
         return digest({name: _essential(getattr(self, name)) for name in names})
 
-
     def digest_of_prepare(self, task: Task) -> str:
         """As `digest_of`, for the rows of one task."""
         return digest(_essential(self.prepare.of_task(task)))

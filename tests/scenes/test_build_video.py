@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from urm_ray.models import load_pipeline
-from urm_ray.scenes.build_video import VideoBuild, build_denoiser, captioned_clips
-from urm_ray.scenes.motion import parse
+from urm_ray.scenes.build_diffusion import build_tokenizer
+from urm_ray.scenes.build_video import VideoBuild, build_denoiser, build_words, captioned_clips
+from urm_ray.scenes.motion import all_scenes, parse
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +33,18 @@ def test_clips_and_captions_come_in_step():
     assert clips.shape == (5, 8, 3, 32, 32)
     assert clips.dtype == torch.uint8
     assert all(parse(text) for text in texts)
+
+
+@torch.no_grad()
+def test_words_of_pictures_keep_their_meaning(pictures, tmp_path):
+    tokenizer = build_tokenizer(tmp_path, [scene.caption() for scene in all_scenes()])
+    encoder = build_words(pictures, tokenizer).eval()
+
+    def meaning(text: str, words, model) -> torch.Tensor:
+        return model(words(text, return_tensors="pt").input_ids).last_hidden_state
+
+    for text in ("a red circle", "two blue squares and a black cross"):
+        old = meaning(text, pictures.tokenizer, pictures.text_encoder)
+        torch.testing.assert_close(meaning(text, tokenizer, encoder), old)
+    assert "moving</w>" in tokenizer.get_vocab()
+    assert "moving</w>" not in pictures.tokenizer.get_vocab()

@@ -36,11 +36,11 @@ TEMPLATE = (
 _WORDS = r"'s|[A-Za-z]+| ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]+|\s+"
 
 
-def _texts(rng: random.Random) -> list[str]:
+def _texts(rng: random.Random, lessons: int) -> list[str]:
     texts = [scene.caption() for scene in all_scenes()]
     texts += [scene.caption() for scene in rng.sample(motion.all_scenes(), 1500)]
     for kind in KINDS:
-        for _ in range(2000):
+        for _ in range(lessons):
             lesson = draw_lesson(rng, kind, 1, Shares(answers=0.4))
             texts += [part for e in lesson.exchanges for part in (*e.question.split(": "), e.answer)]
     forms = list(UNIFIED.pairs.values())
@@ -53,7 +53,7 @@ def _texts(rng: random.Random) -> list[str]:
     return texts + ["user", "assistant", " 1 2 3 4 5 6 7 8 9 0"] * 200
 
 
-def build_processor(seed: int, vocabulary: int) -> Qwen2_5_VLProcessor:
+def build_processor(seed: int, vocabulary: int, lessons: int = 2000) -> Qwen2_5_VLProcessor:
     """Image processor of patch 4, byte-level BPE tokenizer with Qwen's special tokens, and a chat template."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
@@ -68,7 +68,7 @@ def build_processor(seed: int, vocabulary: int) -> Qwen2_5_VLProcessor:
         special_tokens=list(SPECIAL),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
-    bpe.train_from_iterator(_texts(random.Random(seed)), trainer)
+    bpe.train_from_iterator(_texts(random.Random(seed), lessons), trainer)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         eos_token="<|im_end|>",

@@ -1,7 +1,7 @@
 """Trains the tiny text-to-video pipeline (TextToVideoSD layout) on top of the text-to-image one; see `build`.
 
 As real video models do, it starts from a picture model: the denoiser takes over the picture denoiser's weights and
-learns to look along time, and the autoencoder is the picture model's own.
+learns to look along time, the text encoder learns the words for motion, and the autoencoder is the picture model's own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from diffusers import DDIMScheduler, TextToVideoSDPipeline, UNet3DConditionModel
 from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
 from PIL import Image
 from pydantic import BaseModel
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from urm_ray.models import load_pipeline
 from urm_ray.scenes import clip_oracle
@@ -39,10 +40,12 @@ class VideoBuild(BaseModel, frozen=True, extra="forbid"):
     wrong_captions: float = 0.3
     spoiled_clips: float = 0.1
     steps: int = 6000
-    lr: float = 1.5e-3
+    lr: float = 1e-3
     batch: int = 16
     caption_dropout: float = 0.05
-    minutes: float = 26.0
+    noisy: float = 0.6
+    """Share of the examples with a noise level from the upper 60%, where it is settled what moves where."""
+    minutes: float = 65.0
 
 
 def captioned_clips(settings: VideoBuild) -> tuple[torch.Tensor, list[str]]:
@@ -63,9 +66,11 @@ def captioned_clips(settings: VideoBuild) -> tuple[torch.Tensor, list[str]]:
 def build_denoiser(pictures: Any) -> UNet3DConditionModel:
     """A denoiser of clips whose layers that see one frame start as those of a picture denoiser.
 
-    Attention is divided into other heads here than there, so it is a start and not yet a picture denoiser.
+    Attention has one width of heads here, and one number of heads there. With the width that the inner blocks have
+    there, only the outer ones are divided into other heads, so it is nearly a picture denoiser.
     """
     old = pictures.unet.config
+    heads = old.num_attention_heads or old.attention_head_dim  # diffusers calls their number so
     unet = UNet3DConditionModel(
         sample_size=old.sample_size,
         in_channels=old.in_channels,
@@ -75,7 +80,7 @@ def build_denoiser(pictures: Any) -> UNet3DConditionModel:
         down_block_types=("CrossAttnDownBlock3D",) * len(old.block_out_channels),
         up_block_types=("CrossAttnUpBlock3D",) * len(old.block_out_channels),
         cross_attention_dim=old.cross_attention_dim,
-        attention_head_dim=old.attention_head_dim,
+        attention_head_dim=old.block_out_channels[-1] // heads,
         norm_num_groups=old.norm_num_groups,
     )
     shapes = {name: value.shape for name, value in unet.state_dict().items()}
@@ -90,6 +95,19 @@ def build_denoiser(pictures: Any) -> UNet3DConditionModel:
             torch.nn.init.zeros_(module.proj_out.weight)
             torch.nn.init.zeros_(module.proj_out.bias)
     return unet
+
+
+def build_words(pictures: Any, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """The picture pipeline's text encoder; of the new words it knows nothing yet."""
+    encoder = build_text_encoder(tokenizer)
+    weights, words = pictures.text_encoder.state_dict(), encoder.get_input_embeddings().weight
+    old, new = pictures.tokenizer.get_vocab(), tokenizer.get_vocab()
+    shared = [token for token in new if token in old]
+    known = words.detach().clone()
+    known[[new[t] for t in shared]] = pictures.text_encoder.get_input_embeddings().weight[[old[t] for t in shared]]
+    shape = pictures.text_encoder.get_input_embeddings().weight.shape
+    encoder.load_state_dict({name: known if value.shape == shape else value for name, value in weights.items()})
+    return encoder
 
 
 @torch.no_grad()
@@ -118,7 +136,9 @@ def teach(settings: VideoBuild, pipeline: TextToVideoSDPipeline, latents: torch.
         i = torch.randint(len(latents), (settings.batch,))
         clean = latents[i].float()
         ids = torch.where(torch.rand(settings.batch, 1) < settings.caption_dropout, empty, tokens[i])
-        t, noise = torch.randint(1000, (settings.batch,)), torch.randn_like(clean)
+        lowest = torch.where(torch.rand(settings.batch) < settings.noisy, 400, 0)
+        t = (lowest + torch.rand(settings.batch) * (1000 - lowest)).long()
+        noise = torch.randn_like(clean)
         hidden = pipeline.text_encoder(ids).last_hidden_state
         predicted = pipeline.unet(scheduler.add_noise(clean, noise, t), t, hidden).sample
         loss = F.mse_loss(predicted, noise)
@@ -175,7 +195,7 @@ def build(settings: VideoBuild, folder: Path) -> dict[str, float]:
     tokenizer = build_tokenizer(folder / "tokenizer", [scene.caption() for scene in all_scenes()])
     pipeline = TextToVideoSDPipeline(
         vae=pictures.vae,
-        text_encoder=build_text_encoder(tokenizer),
+        text_encoder=build_words(pictures, tokenizer),
         tokenizer=tokenizer,
         unet=build_denoiser(pictures),
         scheduler=pictures.scheduler,
