@@ -35,7 +35,9 @@ STAGES = [
 OWN = f"policies.{TASK}"
 
 
-def job(name: str, run: Path, *extra: str, config: str = "smoke.yaml") -> subprocess.CompletedProcess[str]:
+def job(
+    name: str, run: Path, *extra: str, config: str = "smoke.yaml", timeout: float = 580
+) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable,
         f"jobs/{name}.py",
@@ -45,7 +47,7 @@ def job(name: str, run: Path, *extra: str, config: str = "smoke.yaml") -> subpro
         f"run.dir={run}",
         *extra,
     ]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=580, env={**os.environ})
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, env={**os.environ})
 
 
 @pytest.fixture(scope="module")
@@ -182,19 +184,25 @@ def test_one_and_two_actors_give_the_same_bytes(run: Path, tmp_path: Path) -> No
 
 
 def test_one_judge_serves_several_tasks(tmp_path: Path) -> None:
-    """Pictures and answers in one run: stages of each task, a judge trained on both, a part of the report for each."""
-    tasks = [TASK, "image_understanding"]
-    done = job("pipeline", tmp_path / "run", "--set", f"tasks=[{', '.join(tasks)}]")
+    """Pictures, clips and answers in one run: a judge trained on all, and stages and a part of the report for each."""
+    tasks = ["image_understanding", "video_generation", "video_understanding"]
+    run = tmp_path / "run"
+    done = job("pipeline", run, "--set", f"tasks=[{', '.join(tasks)}]", timeout=900)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    report = json.loads((run / "report.json").read_text())
     assert list(report["tasks"]) == tasks
     for task in tasks:
         figures = report["tasks"][task]
         assert figures["policy"]["gain"]["n"] == 6
         assert figures["judge"]["pair_accuracy"]["n"] > 0
         assert figures["training"]["dpo"]["steps"] == 6
-    history = json.loads((folder_of(tmp_path / "run", "dpo-image_understanding") / "history.json").read_text())
-    assert history[0]["loss"] == pytest.approx(0.6931, abs=1e-3)
-    rows = pq.read_table(folder_of(tmp_path / "run", "generate-image_understanding") / "judged").to_pylist()
-    assert all(c["text"] or c["error"] for row in rows for c in row["candidates"])
-    assert all(row["context"][0]["data"].startswith(b"\x89PNG") for row in rows)
+        history = json.loads((folder_of(run, f"dpo-{task}") / "history.json").read_text())
+        assert history[0]["loss"] == pytest.approx(0.6931, abs=1e-3)
+    judged = {t: pq.read_table(folder_of(run, f"generate-{t}") / "judged").to_pylist() for t in tasks}
+    for task, media in (("image_understanding", b"\x89PNG"), ("video_understanding", b"ftyp")):
+        assert all(c["text"] or c["error"] for row in judged[task] for c in row["candidates"])
+        assert all(media in row["context"][0]["data"][:12] for row in judged[task])
+    clips = [c["media"] for row in judged["video_generation"] for c in row["candidates"]]
+    assert {(clip["kind"], clip["frames"]) for clip in clips} == {("video", 8)}
+    page = (run / "report.html").read_text()
+    assert all(row["prompt"].splitlines()[0] in page for row in judged["video_generation"][:1])
