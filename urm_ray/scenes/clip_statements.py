@@ -43,7 +43,7 @@ _WAY = (
     rf"(?:from (?:the )?(?:{'|'.join(_WAYS)}) )?(?:(?:to|towards?) )?(?:the )?"
     rf"(?P<way>{'|'.join(_WAYS)})(?:wards?)?\b(?! of\b(?! the (?:image|picture|video|scene|frame)))"
 )
-_STOPPED = r"(?:still|stationary|motionless|static|in place|at rest|put)\b(?! (?:mov|go))"
+_STOPPED = rf"(?:still|stationary|motionless|static|in place|at rest|put)\b(?! (?:{_any(_VERBS)})\b)"
 _MOTION = re.compile(
     r"(?:\b(?P<none>nothing) )?(?:\b(?P<lead>is|are|does|do) )?(?:(?P<all>both|all)\b ?)?(?:also )?(?P<not>not )?"
     rf"(?:(?:\b(?P<rest>{_any(_RESTING)}) )?(?:completely |perfectly )?\b(?P<still>{_STOPPED})"
@@ -168,8 +168,10 @@ def _motions(said: list[list[_Said]]) -> list[Motion]:
 
 def _apart(found: list[Claim], said: list[list[_Said]]) -> list[Claim]:
     """The claims, where things that are said to move in different ways are different things, in one sentence or two."""
-    new = [[s for s in sentence if s.mention and not s.mention.known and not s.denied] for sentence in said]
-    moving = [m for m in _motions(new) if m.claim.most != 0]
+    new = [s for sentence in said for s in sentence if s.mention and s.motion and not (s.mention.known or s.denied)]
+    first = {id(s.mention): s for s in reversed(new)}
+    once = [[s for s in sentence if s is first.get(id(s.mention))] for sentence in said]
+    moving = [m for m in _motions(once) if m.claim.most != 0]
     together = merged([[((m.claim.colour, m.claim.shape), m.claim) for m in moving]])
     for place, claim in enumerate(found):
         several = together.get((claim.colour, claim.shape))
