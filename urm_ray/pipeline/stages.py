@@ -34,7 +34,12 @@ def run_stages(run: Run, names: Sequence[str]) -> None:
     if clips and set(names) - {"prepare"}:
         raise store.StoreError(f"tasks: the judge cannot look at clips yet; of {', '.join(clips)} only prepare runs")
     run.write_resolved()
-    for name, task in run.steps(names):
+    run_steps(run, run.steps(names))
+
+
+def run_steps(run: Run, steps: Sequence[tuple[str, Task | None]]) -> None:
+    """Runs (stage, task) in this order; those that are done are only named."""
+    for name, task in steps:
         stage = run.stage(name, task)
         if name == "report" and not store.exists(store.join(run.folder.uri, "report.html")):
             stage.forget()
