@@ -7,11 +7,14 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from urm_ray.config import Config
 from urm_ray.config_file import ConfigError, load
+
+EXPERIMENTS = "experiments"
+"""What a job names in place of stages to run the experiments."""
 
 
 def parse(names: Sequence[str], description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -28,11 +31,16 @@ def parse(names: Sequence[str], description: str, argv: Sequence[str] | None = N
     parser.add_argument(
         "--plan", action="store_true", help="print the stages, their folders and what is done, and do nothing"
     )
-    return parser.parse_args(argv)
+    if EXPERIMENTS in names:
+        parser.add_argument("--only", metavar="1,3", help="run these experiments; the tables keep what others found")
+    arguments = parser.parse_args(argv)
+    if getattr(arguments, "only", None):
+        arguments.assignments.append(f"experiments.only=[{arguments.only}]")
+    return arguments
 
 
 def main(names: Sequence[str], description: str = "", argv: Sequence[str] | None = None) -> int:
-    """Runs the named stages in order. Exit status 0, or 1 after one sentence on what went wrong."""
+    """Runs the named stages in order, or the experiments. Exit status 0, or 1 after one sentence on what went wrong."""
     arguments = parse(names, description, argv)
     try:
         config = load(arguments.config, arguments.assignments)
@@ -42,20 +50,42 @@ def main(names: Sequence[str], description: str = "", argv: Sequence[str] | None
         return 1
 
 
+def _plan(run: Any, names: Sequence[str]) -> Iterator[str]:
+    from urm_ray.pipeline.run import STAGES
+
+    if EXPERIMENTS in names:
+        from urm_ray.experiments.run import plan_experiments
+
+        yield from plan_experiments(run)
+        return
+    for name, task in run.steps(STAGES):
+        stage = run.stage(name, task)
+        mark = "done" if stage.done else "to do" if name in names else "to do, by another job"
+        yield f"{stage.name:30} {mark:6} {stage.uri}"
+
+
+def _work(run: Any, names: Sequence[str]) -> None:
+    if EXPERIMENTS in names:
+        from urm_ray.experiments.run import run_experiments
+
+        run_experiments(run)
+    else:
+        from urm_ray.pipeline.stages import run_stages
+
+        run_stages(run, names)
+
+
 def _run(names: Sequence[str], config: Config, plan_only: bool) -> int:
-    from urm_ray.pipeline.run import STAGES, Run
-    from urm_ray.pipeline.stages import run_stages
+    from urm_ray.pipeline.run import Run
 
     run = Run(config)
     try:
         if plan_only:
-            for name, task in run.steps(STAGES):
-                stage = run.stage(name, task)
-                mark = "done" if stage.done else "to do" if name in names else "to do, by another job"
-                print(f"{stage.name:30} {mark:6} {stage.uri}")
+            for line in _plan(run, names):
+                print(line)
             return 0
         with run.folder.lock():
-            run_stages(run, names)
+            _work(run, names)
         return 0
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)

@@ -221,6 +221,19 @@ class ReportConfig(Section):
     """Best and worst pairs shown with their verdicts."""
 
 
+class ExperimentsConfig(Section):
+    """The paper's experiments in miniature (`urm_ray.experiments`)."""
+
+    only: list[Literal[1, 2, 3, 4]] = Field([1, 2, 3, 4], min_length=1)
+    """1 joint against single-task judges, 2 how pairs are made, 3 one order against both, 4 a second round."""
+    task: Task | None = None
+    """Whose policy is aligned in 2 to 4; None takes the first of `tasks`."""
+    seeds: int = Field(3, ge=1)
+    """Runs of 2 and 3, from `run.seed` on; 1 and 4 have the first alone."""
+    pairs: int = Field(200, ge=1)
+    """Pairs that each policy is aligned with, however they are made."""
+
+
 class Config(Section):
     """A whole run."""
 
@@ -235,6 +248,7 @@ class Config(Section):
     policies: dict[Task, PolicyConfig] = Field(default_factory=dict)
     """A policy for each task; those of tasks that the run leaves out are not used."""
     report: ReportConfig = ReportConfig()
+    experiments: ExperimentsConfig = ExperimentsConfig()
 
     @model_validator(mode="after")
     def _every_task_once(self) -> Config:

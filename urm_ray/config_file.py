@@ -11,6 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 from urm_ray.config import Config
 
+EXTENDS = "extends"
+"""The key of a YAML file that names the file whose settings it changes; it is no setting itself."""
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the message is for the person who wrote it."""
@@ -67,8 +70,14 @@ def override(values: dict[str, Any], assignment: str) -> None:
         raise ConfigError(f"--set {assignment}: the value is not YAML") from None
 
 
-def load(path: str | Path, assignments: list[str] | None = None) -> Config:
-    """Reads a YAML file, applies `key.path=value` overrides and checks the whole; ConfigError on any mistake."""
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Settings with others laid over them, section by section; a list counts as one value."""
+    both = {k: _merged(under[k], v) for k, v in over.items() if isinstance(v, dict) and isinstance(under.get(k), dict)}
+    return under | over | both
+
+
+def read(path: str | Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The settings of a YAML file, laid over those of the file that its `extends` names, beside it."""
     try:
         values = yaml.safe_load(Path(path).read_text("utf-8")) or {}
     except (OSError, UnicodeDecodeError) as error:
@@ -77,6 +86,17 @@ def load(path: str | Path, assignments: list[str] | None = None) -> Config:
         raise ConfigError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold sections, not {type(values).__name__}")
+    if EXTENDS not in values:
+        return values
+    below = Path(path).parent / str(values.pop(EXTENDS))
+    if below.resolve() in above:
+        raise ConfigError(f"{path} extends a file that extends it")
+    return _merged(read(below, (*above, Path(path).resolve())), values)
+
+
+def load(path: str | Path, assignments: list[str] | None = None) -> Config:
+    """Reads a YAML file, applies `key.path=value` overrides and checks the whole; ConfigError on any mistake."""
+    values = read(path)
     for assignment in assignments or []:
         override(values, assignment)
     return build(values)

@@ -35,6 +35,21 @@ def mean(values: Sequence[float], seed: int, resamples: int = 2000) -> Figure:
     return figure(data.mean(), low, high, len(data))
 
 
+def ratio(counts: Sequence[tuple[int, int]], seed: int, resamples: int = 2000) -> Figure:
+    """Hits of all trials, with a percentile bootstrap over the groups that (hits, trials) are counts of.
+
+    For trials that hang together, such as the verdicts on one prompt. n counts trials.
+    """
+    data = np.asarray([c for c in counts if c[1]], dtype=float).reshape(-1, 2)
+    if len(data) == 0:
+        return {"value": None, "ci95": [None, None], "n": 0}
+    dice = np.random.default_rng(seed)
+    sums = np.array([data[dice.integers(len(data), size=len(data))].sum(0) for _ in range(resamples)])
+    low, high = np.percentile(sums[:, 0] / sums[:, 1], [2.5, 97.5])
+    hits, trials = data.sum(0)
+    return figure(hits / trials, low, high, trials)
+
+
 def spearman(x: Sequence[float], y: Sequence[float], seed: int, resamples: int = 2000) -> Figure:
     """Rank correlation with a percentile bootstrap over the points."""
     a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)

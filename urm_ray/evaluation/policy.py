@@ -11,7 +11,7 @@ from urm_ray.evaluation.metrics import mean
 from urm_ray.sources.registry import SourceError
 
 
-def _by_prompt(rows: Sequence[dict[str, Any]], name: str) -> dict[str, float]:
+def by_prompt(rows: Sequence[dict[str, Any]], name: str) -> dict[str, float]:
     """Mean of a figure over a prompt's candidates; prompts to which it does not apply are left out."""
     if name == "judge_score":
         values = {r["prompt_id"]: [v["score"] for v in r["point_verdicts"] if v["score"] is not None] for r in rows}
@@ -35,7 +35,7 @@ def compare_policies(
         )
     figures: dict[str, Any] = {}
     for name in names:
-        old, new = _by_prompt(before, name), _by_prompt(after, name)
+        old, new = by_prompt(before, name), by_prompt(after, name)
         shared = sorted(old.keys() & new.keys())
         figures[name] = {
             "before": mean([old[p] for p in shared], seed, resamples),

@@ -69,7 +69,7 @@ def agreement(results: Sequence[dict[str, Any]], seed: int, resamples: int) -> d
     points = [r for r in results if r["kind"] == "point"]
     answered = [r for r in points if r["judged"] is not None]
     return {
-        "pair_accuracy": share(sum(_choice(r, False) == r["label"] for r in decided), len(decided)),
+        "pair_accuracy": share(sum(map(right, decided)), len(decided)),
         "pair_accuracy_strict": share(sum(_choice(r, True) == r["label"] for r in decided), len(decided)),
         "tie_accuracy": share(
             sum(_choice(r, True) == "tie" for r in pairs if r["label"] == "tie"), len(pairs) - len(decided)
@@ -78,6 +78,11 @@ def agreement(results: Sequence[dict[str, Any]], seed: int, resamples: int) -> d
         "point_spearman": spearman([r["judged"] for r in answered], [r["score"] for r in answered], seed, resamples),
         "unparsed": sum(r["p_first"] is None for r in pairs) + len(points) - len(answered),
     }
+
+
+def right(result: dict[str, Any]) -> bool:
+    """Whether the judge found the candidate that people preferred, with no tie to resort to."""
+    return _choice(result, False) == result["label"]
 
 
 def _choice(result: dict[str, Any], with_ties: bool) -> str | None:

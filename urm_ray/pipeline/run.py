@@ -91,12 +91,12 @@ class Run:
             )
         return stage
 
-    def write_resolved(self) -> None:
-        """Writes the configuration as resolved, with versions, seed and digests, into the run."""
+    def write_resolved(self, name: str = "config.yaml") -> None:
+        """Writes the configuration as resolved, with versions, seed and digests, as a file of the run."""
         versions = {name: importlib.metadata.version(name) for name in PACKAGES}
         facts = {"python": platform.python_version(), "packages": versions, "digests": self.digests}
         text = yaml.safe_dump({"config": self.config.model_dump(mode="json"), **facts}, sort_keys=False)
-        store.write_bytes(store.join(self.folder.uri, "config.yaml"), text.encode())
+        store.write_bytes(store.join(self.folder.uri, name), text.encode())
 
 
 StageFunction = Callable[[Run, Stage], dict[str, Any]]

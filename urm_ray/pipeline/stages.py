@@ -31,7 +31,12 @@ OF_A_TASK: dict[str, Callable[[Run, Stage, Task], dict[str, Any]]] = {
 def run_stages(run: Run, names: Sequence[str]) -> None:
     """Runs the named stages, of every task of the run; those that are done are only named."""
     run.write_resolved()
-    for name, task in run.steps(names):
+    run_steps(run, run.steps(names))
+
+
+def run_steps(run: Run, steps: Sequence[tuple[str, Task | None]]) -> None:
+    """Runs (stage, task) in this order; those that are done are only named."""
+    for name, task in steps:
         stage = run.stage(name, task)
         if name == "report" and not store.exists(store.join(run.folder.uri, "report.html")):
             stage.forget()

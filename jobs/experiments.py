@@ -1,0 +1,14 @@
+"""The paper's experiments in miniature: variants of one configuration, and tables of what came of them.
+
+They are written to RUN/experiments.md and RUN/experiments.json; what is done is not done again.
+
+python jobs/experiments.py --config jobs/configs/experiments.yaml
+ray job submit --working-dir . -- python jobs/experiments.py --config jobs/configs/experiments.yaml
+"""
+
+import sys
+
+from urm_ray.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["experiments"], __doc__))
