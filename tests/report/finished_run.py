@@ -127,6 +127,16 @@ def policy_figures(none: bool = False) -> dict[str, Any]:
     return {**found, "headline": "whole", "all": {"colour": found, "judge_score": own, "whole": found}}
 
 
+def mix_of(tasks: Sequence[Task]) -> dict[str, Any]:
+    """Counts of a mixture in which every task has 100 pairs, a tenth of them ties, and 30 grades for a dimension."""
+    pair = {"kind": "pair", "source": "people", "scale": None, "dimension": None, "rows": 100, "examples": 200}
+    point = {"kind": "point", "source": "people", "scale": "1-4", "dimension": "motion", "rows": 30, "examples": 30}
+    counts = [pair | {"ties": 10, "rationales": 0}, point | {"ties": 0, "rationales": 7}]
+    groups = [{"task": t, **c, "share": c["examples"] / 230 / len(tasks)} for t in sorted(tasks) for c in counts]
+    of_task = {"rows": 130, "examples": 230, "share": 1 / len(tasks), "weight": 1 / len(tasks), "repeats": 1.0}
+    return {"examples": 230 * len(tasks), "groups": groups, "tasks": dict.fromkeys(sorted(tasks), of_task)}
+
+
 def dpo_log(task: Task, step: int) -> dict[str, float]:
     """What the training of a task's policy logs."""
     shared = {"step": step, "loss": 0.69 - step / 99}
@@ -184,6 +194,7 @@ def _finish_judge(sources: Sources, none: bool) -> None:
     reward, judge = (sources.stages[name] for name in ("reward", "judge"))
     losses = [{"step": s, "loss": 1.0 / s, "mean_token_accuracy": 0.9} for s in range(1, 6)]
     store.write_json(reward.path("history.json"), losses)
+    store.write_json(reward.path("mix.json"), mix_of(sources.config.tasks))
     shares = NO_FIGURE if none else share(30, 40)
     measured = ("pair_accuracy", "pair_accuracy_strict", "tie_accuracy", "order_agreement", "point_spearman")
     figures = {**dict.fromkeys(measured, shares), "unparsed": 1}

@@ -44,7 +44,7 @@ def test_is_well_formed_html(tmp_path: Path) -> None:
 
 def test_all_sections_are_there_in_order(page: Page) -> None:
     of_the_task = [TASK, *[f"{TASK}-{part}" for part in PARTS]]
-    assert [a["id"] for a in page.all("section") if "id" in a] == ["run", *of_the_task, "judge", "time"]
+    assert [a["id"] for a in page.all("section") if "id" in a] == ["run", *of_the_task, "judge", "judge-mix", "time"]
     for said in (
         "A tiny run",
         "0.400",
@@ -266,7 +266,8 @@ def test_order_agreement_is_not_claimed_where_one_order_was_asked(tmp_path: Path
 def test_every_task_has_a_part_that_the_top_leads_to(tmp_path: Path) -> None:
     page = page_of(finished_run(tmp_path, tasks=TASKS))
     ids = [a["id"] for a in page.all("section") if "id" in a]
-    assert ids == ["run", *[i for task in TASKS for i in (task, *[f"{task}-{p}" for p in PARTS])], "judge", "time"]
+    of_tasks = [i for task in TASKS for i in (task, *[f"{task}-{part}" for part in PARTS])]
+    assert ids == ["run", *of_tasks, "judge", "judge-mix", "time"]
     links = [a["href"] for a in page.all("a")]
     assert links == [f"#{task}" for task in TASKS] * 2 + ["#judge", "#time"]
     assert sum(a.get("class") == "hero" for a in page.all("section")) == 4

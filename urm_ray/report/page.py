@@ -10,6 +10,7 @@ from urm_ray.report.extremes import pairs_section
 from urm_ray.report.gallery import grid_section
 from urm_ray.report.header import hero, task_facts, what_was_run
 from urm_ray.report.markup import Html, el
+from urm_ray.report.mix import mix_section
 from urm_ray.report.sifting import sifting_section, time_section
 from urm_ray.report.summary import Sources
 from urm_ray.report.tables import judge_section, policy_section
@@ -72,7 +73,7 @@ def render_page(sources: Sources, figures: dict[str, Any]) -> str:
         el(
             "main",
             *[_part(sources, task, tasks[task]) for task in config.tasks],
-            _section(*_JUDGE, judge_training(sources)),
+            _section(*_JUDGE, judge_training(sources), mix_section(figures["mix"])),
             _section(*_TIME, time_section(sources, figures["seconds"])),
         ),
     )
