@@ -92,6 +92,8 @@ def test_report_json_holds_the_agreed_figures(run: Path) -> None:
     assert task["policy"]["before"]["n"] == task["policy"]["after"]["n"] == 6
     gain = task["policy"]["after"]["value"] - task["policy"]["before"]["value"]
     assert task["policy"]["gain"]["value"] == pytest.approx(gain, abs=1e-5)
+    assert report["mix"] == json.loads((folder_of(run, "reward") / "mix.json").read_text())
+    assert {group["kind"]: group["rows"] for group in report["mix"]["groups"]} == {"pair": 60, "point": 60}
     assert set(report["seconds"]["stages"]) == set(STAGES) - {"report"}
     assert report["seconds"]["total"] == pytest.approx(sum(report["seconds"]["stages"].values()), abs=0.01)
     assert "<html" in (run / "report.html").read_text()

@@ -19,7 +19,7 @@ from urm_ray.models import resolve
 from urm_ray.schema import digest
 from urm_ray.store import RunFolder, Stage
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a stage would write something else from the same settings."""
 
 ALIGNMENT = ("generate", "pairs", "dpo", "baseline", "evaluate")

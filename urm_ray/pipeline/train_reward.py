@@ -7,6 +7,7 @@ from typing import Any
 from urm_ray import schema, store
 from urm_ray.models import resolve
 from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.mix_report import mix_lines, mix_report
 from urm_ray.pipeline.mixture import mixture
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
@@ -21,8 +22,12 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
     connect()
     config = run.config.reward
     mix = mixture(run)
-    print(f"[reward] one pass of the mixture, in examples: {mix.examples}", flush=True)
     total = sum(mix.examples.values())
+    counted = mix_report(mix.files, config.task_weights)
+    store.write_json(stage.path("mix.json"), counted)
+    print("[reward] one pass of the mixture; a pair is two examples, one for each order", *mix_lines(counted), sep="\n")
+    seen = config.steps * config.accumulate * config.batch * config.workers
+    print(f"[reward] {config.steps} steps see {seen:,} examples, {seen / total:.2f} passes", flush=True)
     rows = training_rows(mix.files, schema.PREFERENCE.names, passes_needed(total, config)).map_batches(
         both_orders, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
     )
@@ -36,4 +41,4 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
     }
     launch(reward_loop, settings, config, stage, rows)
     history = store.read_json(stage.path("history.json"))
-    return {"steps": history[-1]["step"], "final_loss": history[-1]["loss"], "mix": mix.examples}
+    return {"steps": history[-1]["step"], "final_loss": history[-1]["loss"]}

@@ -74,7 +74,7 @@ def pairs_section(sources: Sources, task: str) -> Html:
     kind = size_class([row[side] for row in rows.values() for side in ("chosen", "rejected")])
     kinds = " ".join(filter(None, ("pairs", kind)))
     groups = [
-        join([el("h3", title), el("div", *[_card(rows[i]) for i in ids], class_=kinds)])
+        join([el("h4", title), el("div", *[_card(rows[i]) for i in ids], class_=kinds)])
         for title, ids in (("Largest margins", best), ("Smallest margins", worst))
         if ids
     ]

@@ -1,4 +1,4 @@
-"""Held-out prompts with the policy's pictures before and after."""
+"""Held-out prompts with what the policy makes of them before and after."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urm_ray.report.wording import count, number, words
 
 
 def rating(value: float, binary: bool) -> Html:
-    """The headline figure of one picture: a mark where it can only be right or wrong, else its value."""
+    """The headline figure of one candidate: a mark where it can only be right or wrong, else its value."""
     if not binary:
         return el("span", number(value, digits=2), class_="rating")
     sign, word, kind = ("✓", "right", "good") if value else ("✗", "wrong", "bad")
@@ -35,7 +35,7 @@ def _card(change: Change, row: dict[str, Any], pair: list[dict[str, Any] | None]
 
 
 def grid_section(sources: Sources, task: str, headline: str) -> Html:
-    """`report.grid` prompts with their pictures, spread over what improved, stayed and got worse."""
+    """`report.grid` prompts with their candidates, spread over what improved, stayed and got worse."""
     config = sources.config
     stages = {"before": sources.of("baseline", task), "after": sources.of("evaluate", task)}
     found = changes(stages, task, headline)

@@ -1,4 +1,4 @@
-"""The top of the page: what came out, and what was run."""
+"""The top of the page: what came out of each task, and what was run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urm_ray.config import PolicyConfig
 from urm_ray.report.charts import Mark, domain_of, whiskers
 from urm_ray.report.markup import Html, el, path
 from urm_ray.report.summary import Sources
-from urm_ray.report.wording import NONE, count, duration, interval, interval_of, number, value_of, words
+from urm_ray.report.wording import NONE, count, duration, interval, interval_of, number, sentence, value_of, words
 
 
 def _reading(gain: Mapping[str, Any] | None) -> str:
@@ -26,13 +26,14 @@ def _value(name: str, figure: Mapping[str, Any] | None) -> Html:
     return el("span", el("small", name), el("span", number(value_of(figure)), class_=f"value {name}"), class_="end")
 
 
-def hero(policy: Mapping[str, Any], scorer: str) -> Html:
-    """The headline figure before and after, with its gain and interval."""
+def hero(task: str, policy: Mapping[str, Any], scorer: str) -> Html:
+    """The headline figure of a task before and after, with its gain and interval."""
     before, after, gain = (policy.get(name) for name in ("before", "after", "gain"))
     low = (interval_of(gain) or (0.0, 0.0))[0]
     prompts = count((gain or {}).get("n") or 0, "held-out prompt")
     return el(
         "section",
+        el("p", el("a", sentence(task), href=f"#{task}"), class_="of-task"),
         el(
             "p",
             _value("before", before),
@@ -41,7 +42,8 @@ def hero(policy: Mapping[str, Any], scorer: str) -> Html:
             el(
                 "span",
                 el("strong", number(value_of(gain), signed=True)),
-                el("small", f"95% interval {interval(gain, signed=True)}"),
+                el("small", "95% interval"),
+                el("small", interval(gain, signed=True)),
                 class_="gain shown" if low > 0 else "gain",
             ),
             class_="headline",
@@ -63,7 +65,8 @@ def _facts(items: list[tuple[str, str | None]]) -> Html:
     return el("dl", *[el("div", el("dt", name), el("dd", value)) for name, value in items if value], class_="facts")
 
 
-def _of_a_task(policy: PolicyConfig, name: str, task: Mapping[str, Any]) -> Html:
+def task_facts(policy: PolicyConfig, task: Mapping[str, Any]) -> Html:
+    """Model and sizes of a task."""
     rows = task["rows"]
 
     def parts(kind: str) -> str:
@@ -71,7 +74,6 @@ def _of_a_task(policy: PolicyConfig, name: str, task: Mapping[str, Any]) -> Html
 
     return _facts(
         [
-            ("Task", words(name)),
             ("Policy", path(policy.path or NONE)),
             ("Candidates per prompt", str(policy.sampler.candidates)),
             ("Preferences to train on", parts("train")),
@@ -93,7 +95,6 @@ def what_was_run(sources: Sources, figures: Mapping[str, Any]) -> Html:
         el("h2", "What was run"),
         _facts(
             [
-                ("Tasks", ", ".join(map(words, figures["tasks"]))),
                 ("Seed", str(figures["seed"])),
                 ("Judge's base model", path(config.judge_base.path or NONE)),
                 ("Steps of the judge's training", count(config.reward.steps)),
@@ -101,7 +102,6 @@ def what_was_run(sources: Sources, figures: Mapping[str, Any]) -> Html:
                 ("Total time", duration(figures["seconds"]["total"])),
             ]
         ),
-        *[_of_a_task(config.policy(name), name, task) for name, task in figures["tasks"].items()],
         el("details", el("summary", "Stage digests"), el("dl", *digests, class_="facts digests")),
         class_="run",
         id="run",

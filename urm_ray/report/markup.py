@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterable
 
-_VOID = ("img", "meta", "wbr")
+_VOID = ("img", "input", "meta", "wbr")
 
 
 class Html(str):

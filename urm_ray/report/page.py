@@ -2,79 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
+from urm_ray.config import Task
 from urm_ray.report.extremes import pairs_section
 from urm_ray.report.gallery import grid_section
-from urm_ray.report.header import hero, what_was_run
-from urm_ray.report.markup import Html, el, join
+from urm_ray.report.header import hero, task_facts, what_was_run
+from urm_ray.report.markup import Html, el
+from urm_ray.report.mix import mix_section
 from urm_ray.report.sifting import sifting_section, time_section
 from urm_ray.report.summary import Sources
 from urm_ray.report.tables import judge_section, policy_section
 from urm_ray.report.training import judge_training, training_section
-from urm_ray.report.wording import words
+from urm_ray.report.wording import sentence, words
 
 # The browser itself enforces that the page loads nothing and runs nothing.
-_POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_JUDGE, _TIME = ("judge", "Training of the judge"), ("time", "Time")
 
 
 def _section(name: str, title: str, *content: Html) -> Html:
     return el("section", el("h2", title), *content, id=name)
 
 
-def _by_task(figures: dict[str, Any], content: Callable[[str, dict[str, Any]], Html]) -> Html:
-    """Content of every task, under its name where there are several."""
-    several = len(figures["tasks"]) > 1
-    parts = []
-    for name, task in figures["tasks"].items():
-        parts += [el("h3", words(name), class_="task") if several else None, content(name, task)]
-    return join(parts)
+def _part(sources: Sources, task: Task, figures: dict[str, Any]) -> Html:
+    """All about one task."""
+    policy = sources.config.policy(task)
+    rated = policy_section(figures["policy"], policy.evaluate.scorer)
+    sections = {
+        "figures": ("Figures", judge_section(figures["judge"]), rated),
+        "training": ("Training of the policy", training_section(sources, task)),
+        "prompts": ("Before and after", grid_section(sources, task, figures["policy"]["headline"])),
+        "pairs": ("Best and worst pairs", pairs_section(sources, task)),
+        "sifting": ("Where prompts were dropped", sifting_section(sources, task, figures["pairs"])),
+    }
+    return _section(
+        task,
+        sentence(task),
+        task_facts(policy, figures),
+        *[
+            el("section", el("h3", title), *content, id=f"{task}-{name}")
+            for name, (title, *content) in sections.items()
+        ],
+    )
+
+
+def _nav(tasks: list[str]) -> Html:
+    """Links to the parts, and a switch that holds the clips still without a script."""
+    links = [el("a", title, href=f"#{name}") for name, title in [*[(t, sentence(t)) for t in tasks], _JUDGE, _TIME]]
+    switch = el("label", el("input", type="checkbox", id="still"), "clips as frames", class_="switch")
+    return el("nav", *links, switch if any(t.startswith("video") for t in tasks) else None, aria_label="parts")
 
 
 def render_page(sources: Sources, figures: dict[str, Any]) -> str:
     """The whole page of a finished run. figures: `summary` of the same sources. Equal runs give equal bytes."""
-    config = sources.config
+    config, tasks = sources.config, figures["tasks"]
     title = config.report.title
-    scorer: dict[str, str] = {task: config.policy(task).evaluate.scorer for task in config.tasks}
-    sections = [
-        _section(
-            "figures",
-            "Figures",
-            _by_task(
-                figures, lambda name, t: join([judge_section(t["judge"]), policy_section(t["policy"], scorer[name])])
-            ),
-        ),
-        _section(
-            "training",
-            "Training",
-            judge_training(sources),
-            _by_task(figures, lambda name, _: training_section(sources, name)),
-        ),
-        _section(
-            "prompts",
-            "Before and after",
-            _by_task(figures, lambda name, t: grid_section(sources, name, t["policy"]["headline"])),
-        ),
-        _section("pairs", "Best and worst pairs", _by_task(figures, lambda name, _: pairs_section(sources, name))),
-        _section(
-            "sifting",
-            "Where prompts were dropped",
-            _by_task(figures, lambda name, t: sifting_section(sources, name, t["pairs"])),
-        ),
-        _section("time", "Time", time_section(sources, figures["seconds"])),
-    ]
+    heroes = [hero(t, tasks[t]["policy"], config.policy(t).evaluate.scorer) for t in config.tasks]
     body = el(
         "body",
         el(
             "header",
-            el("p", f"urm_ray · {', '.join(map(words, figures['tasks']))}", class_="over"),
+            el("p", f"urm_ray · {', '.join(map(words, tasks))}", class_="over"),
             el("h1", title),
-            _by_task(figures, lambda name, t: hero(t["policy"], scorer[name])),
+            el("div", *heroes, class_="heroes"),
             what_was_run(sources, figures),
         ),
-        el("main", *sections),
+        _nav(list(tasks)),
+        el(
+            "main",
+            *[_part(sources, task, tasks[task]) for task in config.tasks],
+            _section(*_JUDGE, judge_training(sources), mix_section(figures["mix"])),
+            _section(*_TIME, time_section(sources, figures["seconds"])),
+        ),
     )
     style = Html(files("urm_ray.report").joinpath("style.css").read_text("utf-8"))
     head = el(

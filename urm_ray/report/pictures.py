@@ -1,11 +1,13 @@
-"""Pictures, clips and answers from the stages, put into the page as they are."""
+"""Pictures, clips and answers from the stages, put into the page."""
 
 from __future__ import annotations
 
 import base64
 from typing import Any
 
+from urm_ray.media import MediaError, decode_image
 from urm_ray.report.markup import Html, el
+from urm_ray.report.moving import moving
 
 SMALL = 64
 """Pictures up to this many pixels wide and high are enlarged without smoothing."""
@@ -15,15 +17,11 @@ def is_small(media: dict[str, Any]) -> bool:
     return 0 < (media["width"] or 0) <= SMALL and 0 < (media["height"] or 0) <= SMALL
 
 
-def mime_of(data: bytes) -> str | None:
-    """The type of encoded bytes, from their first ones; None unless browsers show it."""
+def mime_of(data: bytes) -> str:
+    """The type of an encoded picture that `decode_image` takes, from its first bytes."""
     if data.startswith(b"\x89PNG"):
         return "image/png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data[4:8] == b"ftyp":
-        return "video/mp4"
-    return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
+    return "image/jpeg" if data.startswith(b"\xff\xd8\xff") else "image/webp"
 
 
 def shown(candidate: dict[str, Any] | None, alt: str) -> Html:
@@ -31,30 +29,50 @@ def shown(candidate: dict[str, Any] | None, alt: str) -> Html:
     found = candidate or {}
     if found.get("media") is None and found.get("text"):
         return el("blockquote", found["text"], class_="answer")
-    return media_of(found.get("media"), alt) or el("span", found.get("error") or "no picture", class_="picture empty")
+    if found.get("media") is None:
+        return _empty(found.get("error") or "nothing was made")
+    return media_of(found["media"], alt)
 
 
-def media_of(media: dict[str, Any] | None, alt: str) -> Html | None:
-    """A `schema.MEDIA` value as a picture, or as a clip that plays over and over; None if browsers cannot show it."""
-    mime = mime_of((media or {}).get("data") or b"")
-    if media is None or mime is None:
-        return None
-    source = f"data:{mime};base64,{base64.b64encode(media['data']).decode()}"
-    kind = "picture pixels" if is_small(media) else "picture"
-    size = {"width": media["width"], "height": media["height"], "class_": kind}
-    if mime.startswith("video/"):
-        return el("video", src=source, aria_label=alt, autoplay="", loop="", muted="", playsinline="", **size)
-    return el("img", src=source, alt=alt, **size)
+def media_of(media: dict[str, Any], alt: str) -> Html:
+    """A `schema.MEDIA` value as a picture, in its own bytes, or as a clip that plays over and over.
+
+    What does not decode is an empty frame with the reason. Of a clip there is a second picture with some of its frames,
+    which takes its place where nothing should move.
+    """
+    try:
+        if media["kind"] != "video":
+            decode_image(media)
+            return _picture(media, media["data"], alt)
+        played, frames = moving(media, exact=is_small(media))
+    except MediaError as error:
+        return _empty(str(error))
+    if frames is None:
+        return _picture(media, played, alt)
+    both = _picture(media, played, alt, "playing"), _picture(media, frames, f"frames of {alt}", "frames")
+    return el("span", *both, class_="clip")
+
+
+def _empty(reason: str) -> Html:
+    return el("span", reason, class_="picture empty")
+
+
+def _picture(media: dict[str, Any], data: bytes, alt: str, kind: str | None = None) -> Html:
+    kinds = filter(None, ("picture", "pixels" if is_small(media) else None, kind))
+    source = f"data:{mime_of(data)};base64,{base64.b64encode(data).decode()}"
+    return el("img", src=source, alt=alt, width=media["width"], height=media["height"], class_=" ".join(kinds))
 
 
 def asked(row: dict[str, Any]) -> Html:
     """The prompt of a row, with the pictures and clips that it is about."""
     about = [media_of(media, f"asked about: {row['prompt']}") for media in row["context"] or ()]
     prompt = el("p", row["prompt"], class_="prompt", title=row["prompt"])
-    return el("div", *[a for a in about if a], prompt, class_="asked about" if about else "asked")
+    return el("div", *about, prompt, class_="asked about" if about else "asked")
 
 
 def size_class(candidates: list[dict[str, Any] | None]) -> str | None:
-    """CSS class of a group of pictures: `wide` unless all of them are small."""
+    """CSS class of a group of candidates: `answers` where they are texts, `wide` unless all pictures are small."""
     media = [c["media"] for c in candidates if c and c["media"]]
+    if not media and any(c and c["text"] for c in candidates):
+        return "answers"
     return None if all(map(is_small, media)) else "wide"

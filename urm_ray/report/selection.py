@@ -18,7 +18,7 @@ CHANGES = ("improved", "unchanged", "worse")
 
 @dataclass(frozen=True)
 class Change:
-    """A prompt's headline figure before and after, of the pictures with the same seed (candidate `index`)."""
+    """A prompt's headline figure before and after, of the candidates with the same seed (candidate `index`)."""
 
     prompt_id: str
     prompt: str
@@ -50,7 +50,7 @@ def rows_of(stage: Stage, part: str, prompt_ids: Collection[str], columns: list[
 
 
 def changes(stages: dict[str, Stage], task: str, headline: str) -> list[Change]:
-    """Every prompt whose first pictures were rated both `before` and `after`, which are parts of these stages."""
+    """Every prompt whose first candidates were rated both `before` and `after`, which are parts of these stages."""
     before, after = (
         {
             row["prompt_id"]: (row["prompt"], {f["index"]: f["value"] for f in row["figures"] if f["name"] == headline})

@@ -14,9 +14,9 @@ from urm_ray.report.wording import count, duration, interval, number, percent, v
 REASONS = {
     "kept": "gave a preference pair",
     "tie": "the judge called its pairs ties",
-    "order_disagreement": "the verdict changed with the order of the pictures",
+    "order_disagreement": "the verdict changed with the order of the candidates",
     "unparsed": "the judge gave no answer that counts",
-    "media_error": "a picture could not be made or read",
+    "media_error": "a candidate could not be made or read",
     "no_margin": "the winner's point score is not far enough above the loser's",
     "surplus": "there were pairs enough without it",
 }
@@ -61,11 +61,11 @@ def dropped_bars(pairs: Mapping[str, Any]) -> Html:
 def _steadiness(name: str, figure: Mapping[str, Any] | None, reference: float | None, explained: str) -> Html:
     value = el("p", number(value_of(figure)), el("small", f" {interval(figure)}"), class_="big")
     drawn = whiskers([Mark(name, "after", figure)], (0.0, 1.0), reference)
-    return el("div", el("h3", name), value, drawn, el("p", explained, class_="note"), class_="steady")
+    return el("div", el("h4", name), value, drawn, el("p", explained, class_="note"), class_="steady")
 
 
 def sifting_section(sources: Sources, task: str, pairs: Mapping[str, Any]) -> Html:
-    """Kept and dropped prompts, and what the judge's verdicts owe to the order in which the pictures were shown."""
+    """Kept and dropped prompts, and what the judge's verdicts owe to the order in which the candidates were shown."""
     found = outcomes(sources.of("pairs", task), task)
     shown = [(found.get(name, 0), f"outcome-{name}", title) for name, title in _OUTCOMES.items()]
     rest = sum(n for name, n in found.items() if name not in _OUTCOMES)
@@ -73,13 +73,13 @@ def sifting_section(sources: Sources, task: str, pairs: Mapping[str, Any]) -> Ht
     both = sources.config.pairs.compares_orders
     others = "left to the point scores" if sources.config.pairs.ties == "point" else "not used"
     agreement = (
-        f"Share of adjacent pairs with the same verdict after the two pictures changed places; the others are {others}."
+        f"Share of adjacent pairs with the same verdict after both candidates changed places; the others are {others}."
         if both
         else "Not measured: this run goes by one order of each pair."
     )
     bias = (
-        "Share of verdicts for the picture shown first; the dashed line is where it would be without position bias, "
-        "as often as the picture shown second."
+        "Share of verdicts for the candidate shown first; the dashed line is where it would be without position bias, "
+        "as often as the candidate shown second."
     )
     total = sum(found.values())
     fair = (found.get("first", 0) + found.get("second", 0)) / (2 * total) if total else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from urm_ray import store
 from urm_ray.config import Config
 from urm_ray.evaluation.metrics import share
 from urm_ray.store import Stage
@@ -23,10 +24,12 @@ class Sources:
 
 
 def summary(sources: Sources) -> dict[str, Any]:
-    """`tasks.<task>` with judge, pairs and policy figures; `seconds` of each stage and in total; the run's settings."""
+    """`tasks.<task>` with judge, pairs and policy figures; `mix`, what the judge learned from; `seconds` of each stage
+    and in total; the run's settings."""
     seconds = {name: stage.manifest()["seconds"] for name, stage in sources.stages.items()}
     return {
         "tasks": {task: _task(sources, task) for task in sources.config.tasks},
+        "mix": store.read_json(sources.stages["reward"].path("mix.json")),
         "seconds": {"total": round(sum(seconds.values()), 3), "stages": seconds},
         "seed": sources.config.run.seed,
         "digests": {name: stage.digest for name, stage in sources.stages.items()},

@@ -12,11 +12,11 @@ from urm_ray.report.wording import NONE, count, interval, number, sentence, valu
 Figure = Mapping[str, Any]
 
 JUDGE_FIGURES = {
-    "pair_accuracy": "finds the picture that people preferred, human ties left out",
+    "pair_accuracy": "finds the candidate that people preferred, human ties left out",
     "point_spearman": "rank correlation of its scores with people's scores",
     "pair_accuracy_strict": "the same pairs, where calling a tie is wrong",
     "tie_accuracy": "human ties that the judge calls ties",
-    "order_agreement": "same verdict when the two pictures change places",
+    "order_agreement": "same verdict when the two candidates change places",
 }
 _TITLES = {"point_spearman": "Point Spearman", "pair_accuracy_strict": "Pair accuracy, strict"}
 _CHANCE = {"pair_accuracy": 0.5}
@@ -62,7 +62,7 @@ def judge_section(judge: Mapping[str, Any]) -> Html:
     )
     if missing is not None:
         note += f"{count(missing, 'question')} got no answer that counts; an unanswered pair counts as wrong."
-    return el("div", el("h3", "Judge"), judge_table(judge), el("p", note, class_="note"))
+    return el("div", el("h4", "Judge"), judge_table(judge), el("p", note, class_="note"))
 
 
 def policy_table(policy: Mapping[str, Any]) -> Html:
@@ -102,4 +102,4 @@ def policy_section(policy: Mapping[str, Any], scorer: str) -> Html:
         ", a scorer that had no part in the pairs; the judge's own score is shown to see whether both agree. "
         "Means are over prompts, gains are paired prompt by prompt, n counts prompts; hollow is before, filled after.",
     ]
-    return el("div", el("h3", "Policy"), policy_table(policy), el("p", *independent, class_="note"))
+    return el("div", el("h4", "Policy"), policy_table(policy), el("p", *independent, class_="note"))

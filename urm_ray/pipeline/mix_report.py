@@ -1,0 +1,106 @@
+"""What the judge is about to learn from, counted before its training (paper, Table XI: what is rare drowns)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from urm_ray import store
+from urm_ray.config import Task
+
+KINDS_OF_ROWS = ["task", "kind", "source", "scale", "dimension"]
+_COLUMNS = [*KINDS_OF_ROWS, "label", "rationale"]
+
+
+def mix_report(files: Sequence[str], weights: Mapping[Task, float]) -> dict[str, Any]:
+    """Counts over one pass of the mixture. Of the files, `schema.PREFERENCE` rows, no media are read.
+
+    files: in the pass, a repeated one as often as it comes. Returns `examples` of the pass (a pair is two, one for each
+    order) and
+
+    groups: for each task, kind, source, scale and dimension {rows, examples, share, ties, rationales}: rows, ties and
+    rows with a rationale without repetition, examples and their share of the pass with it;
+    tasks: {rows, examples, share, weight, repeats}; weight is the share that the settings ask for.
+    """
+    found: dict[tuple[Any, ...], Counter[str]] = {}
+    for file, times in Counter(files).items():
+        for group in _counted(file):
+            total = found.setdefault(tuple(group[name] for name in KINDS_OF_ROWS), Counter())
+            once = group["rows"] * (2 if group["kind"] == "pair" else 1)
+            total.update({name: group[name] for name in ("rows", "ties", "rationales")})
+            total.update({"once": once, "examples": times * once})
+    examples = sum(total["examples"] for total in found.values())
+    order = sorted(found, key=lambda group: [value or "" for value in group])
+    groups = [
+        {
+            **dict(zip(KINDS_OF_ROWS, group, strict=True)),
+            **{name: found[group][name] for name in ("rows", "examples", "ties", "rationales")},
+            "share": round(found[group]["examples"] / examples, 6),
+        }
+        for group in order
+    ]
+    return {"examples": examples, "groups": groups, "tasks": _of_tasks(found, weights, examples)}
+
+
+def _counted(file: str) -> list[dict[str, Any]]:
+    table = store.read_table(file, _COLUMNS)
+    said = pc.fill_null(pc.utf8_length(table["rationale"]), 0)
+    columns = {name: table[name] for name in KINDS_OF_ROWS} | {
+        "scale": pc.struct_field(table["scale"], "name"),
+        "ties": pc.fill_null(pc.equal(table["label"], "tie"), False),
+        "rationales": pc.greater(said, 0),
+    }
+    counts = (
+        pa.table(columns).group_by(KINDS_OF_ROWS).aggregate([("ties", "sum"), ("rationales", "sum"), ([], "count_all")])
+    )
+    return counts.rename_columns([*KINDS_OF_ROWS, "ties", "rationales", "rows"]).to_pylist()
+
+
+def _of_tasks(
+    found: Mapping[tuple[Any, ...], Counter[str]], weights: Mapping[Task, float], examples: int
+) -> dict[str, dict[str, Any]]:
+    totals: dict[Task, Counter[str]] = {}
+    for (task, *_), total in sorted(found.items(), key=lambda item: item[0][0]):
+        totals.setdefault(task, Counter()).update(total)
+    all_weights = sum(weights.get(task, 1.0) for task in totals)
+    return {
+        task: {
+            "rows": total["rows"],
+            "examples": total["examples"],
+            "share": round(total["examples"] / examples, 6),
+            "weight": round(weights.get(task, 1.0) / all_weights, 6),
+            "repeats": round(total["examples"] / total["once"], 3),
+        }
+        for task, total in totals.items()
+    }
+
+
+def mix_lines(mix: Mapping[str, Any]) -> list[str]:
+    """The counts of `mix_report` as a table for a terminal."""
+    names = [*KINDS_OF_ROWS, "rows", "examples", "share", "ties", "rationales"]
+    groups = [[_written(group[name], name) for name in names] for group in mix["groups"]]
+    heads = ["task", "rows", "repeats", "examples", "share", "weight"]
+    tasks = [[task, *[_written(of[name], name) for name in heads[1:]]] for task, of in mix["tasks"].items()]
+    return [*_aligned([names, *groups], len(KINDS_OF_ROWS)), "", *_aligned([heads, *tasks], 1)]
+
+
+def _written(value: Any, name: str) -> str:
+    if name in ("share", "weight"):
+        return f"{value:.1%}"
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _aligned(rows: Sequence[Sequence[str]], words: int) -> list[str]:
+    """Rows in columns, of which the first `words` are words and the others numbers."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if i < words else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
