@@ -4,8 +4,10 @@ import pytest
 from helpers import TASK, picture
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from urm_ray import schema
+from urm_ray.clips import encode_clip
 from urm_ray.media import encode_image
 from urm_ray.sources.check import check_prompt
 from urm_ray.sources.prompts import MAX_CHARACTERS, PromptFile
@@ -193,3 +195,28 @@ def test_a_question_comes_with_its_pictures(tmp_path):
         "undecodable picture",
         "unreadable picture",
     ]
+
+
+def test_clips_stand_behind_the_pictures_and_a_broken_one_costs_its_line(tmp_path):
+    frames = [Image.new("RGB", (8, 8), (30 * i, 0, 0)) for i in range(4)]
+    (tmp_path / "a.mp4").write_bytes(encode_clip(frames, 8)["data"])
+    (tmp_path / "a.png").write_bytes(encode_image(picture())["data"])
+    (tmp_path / "bad.mp4").write_bytes(b"no clip at all")
+    lines = [
+        {"prompt": "what moves?", "videos": ["a.mp4"], "images": ["a.png"]},
+        {"prompt": "and here?", "videos": ["bad.mp4"]},
+        {"prompt": "a picture?", "videos": ["a.png"]},
+        {"prompt": "nowhere?", "videos": ["../a.mp4"]},
+        {"prompt": "what?", "videos": "a.mp4"},
+    ]
+    found = PromptFile(write(tmp_path, lines), 0, "video_understanding", ALL)
+    rows = list(found.read("train_prompts", 0, 9))
+    (good,) = (row for row in rows if isinstance(row, dict))
+    assert [media["kind"] for media in good["context"]] == ["image", "video"]
+    assert (good["context"][1]["frames"], good["context"][1]["fps"]) == (4, 8)
+    assert check_prompt(good) is None
+    assert {row.reason for row in rows if isinstance(row, Rejected)} == {
+        "undecodable clip",
+        "clip outside of the prompt file's folder",
+        "videos is not a list of paths",
+    }

@@ -1,16 +1,17 @@
 """Prompts from a text file: a prompt a line, or a JSON object a line with `prompt` and, if you like, more.
 
-`prompt_id` names it; `images` lists the pictures that it asks about, as paths inside the file's folder.
+`prompt_id` names it; `images` and `videos` list what it asks about, as paths inside the file's folder, pictures first.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from urm_ray.clips import read_clip
 from urm_ray.config import Task
 from urm_ray.media import MediaError, read_image
 from urm_ray.schema import digest
@@ -18,6 +19,11 @@ from urm_ray.sources.registry import Part, Rejected, SourceError
 from urm_ray.sources.split import split
 
 MAX_CHARACTERS = 4000
+MEDIA: dict[str, tuple[str, Callable[[bytes], dict[str, Any]]]] = {
+    "images": ("picture", read_image),
+    "videos": ("clip", read_clip),
+}
+"""Keys of a line that list media, with what they are called and how they are read."""
 
 
 class PromptFile:
@@ -60,21 +66,22 @@ class PromptFile:
     def read(self, part: Part, start: int, stop: int) -> Iterator[dict[str, Any] | Rejected]:
         for i in self._parts[part][start:stop]:
             row = self._rows[i]
-            yield self._with_pictures(row) if isinstance(row, dict) and row["context"] else row
+            yield self._with_media(row) if isinstance(row, dict) and row["context"] else row
 
-    def _with_pictures(self, row: dict[str, Any]) -> dict[str, Any] | Rejected:
-        """The row with the pictures in place of their paths."""
+    def _with_media(self, row: dict[str, Any]) -> dict[str, Any] | Rejected:
+        """The row with pictures and clips in place of their paths."""
         folder, context = self.path.parent.resolve(), []
-        for name in row["context"]:
+        for key, name in row["context"]:
+            what, read = MEDIA[key]
             file = (folder / name).resolve()
             if not file.is_relative_to(folder):
-                return Rejected(row["prompt_id"], "picture outside of the prompt file's folder", name)
+                return Rejected(row["prompt_id"], f"{what} outside of the prompt file's folder", name)
             try:
-                context.append(read_image(file.read_bytes()))
+                context.append(read(file.read_bytes()))
             except OSError as error:
-                return Rejected(row["prompt_id"], "unreadable picture", f"{name}: {error.strerror}")
+                return Rejected(row["prompt_id"], f"unreadable {what}", f"{name}: {error.strerror}")
             except MediaError as error:
-                return Rejected(row["prompt_id"], "undecodable picture", f"{name}: {error}")
+                return Rejected(row["prompt_id"], f"undecodable {what}", f"{name}: {error}")
         return row | {"context": context}
 
     def _row(self, where: str, line: bytes) -> dict[str, Any] | Rejected:
@@ -91,14 +98,17 @@ class PromptFile:
             return Rejected(where, "no prompt text")
         if len(prompt) > MAX_CHARACTERS:
             return Rejected(where, "prompt too long", f"{len(prompt)} characters, {MAX_CHARACTERS} at most")
-        names = value.get("images") or [] if isinstance(value, dict) else []
-        if not isinstance(names, list) or not all(isinstance(name, str) and "\0" not in name for name in names):
-            return Rejected(where, "images is not a list of paths", str(names)[:80])
+        about: list[tuple[str, str]] = []
+        for key in MEDIA:
+            names = value.get(key) or [] if isinstance(value, dict) else []
+            if not isinstance(names, list) or not all(isinstance(name, str) and "\0" not in name for name in names):
+                return Rejected(where, f"{key} is not a list of paths", str(names)[:80])
+            about += [(key, name) for name in names]
         prompt = prompt.strip()
         return {
-            "prompt_id": digest("prompt", prompt, *names) if named in (None, "") else str(named),
+            "prompt_id": digest("prompt", prompt, *[name for _, name in about]) if named in (None, "") else str(named),
             "task": self.task,
             "prompt": prompt,
-            "context": names,
+            "context": about,
             "source": self.path.name,
         }
