@@ -109,10 +109,6 @@ class ChatProcessor:
         picture = Image.new("RGB", (_BLANK_SIDE, _BLANK_SIDE))
         return [picture, *[Clip([picture] * 2, [0.0, 1.0])] * self.native]
 
-    def text(self, chat: Chat) -> str:
-        """The chat as the processor is given it, with one token for each slot."""
-        return self._template(self._parts(chat)[0])
-
     def answer_ids(self, answer: str) -> list[int]:
         """The tokens of an answer behind any question; ValueError if the tokenizer joins it with the question's end."""
         asked = self._template([{"role": "user", "content": [{"type": "text", "text": "?"}]}])
