@@ -45,7 +45,9 @@ class VideoBuild(BaseModel, frozen=True, extra="forbid"):
     caption_dropout: float = 0.05
     noisy: float = 0.6
     """Share of the examples with a noise level from the upper 60%, where it is settled what moves where."""
-    minutes: float = 65.0
+    weight: float = 20.0
+    """An example counts by 1 / signal (that of v-prediction), at most by this; else noisy ones would hardly count."""
+    minutes: float = 50.0
 
 
 def captioned_clips(settings: VideoBuild) -> tuple[torch.Tensor, list[str]]:
@@ -141,7 +143,9 @@ def teach(settings: VideoBuild, pipeline: TextToVideoSDPipeline, latents: torch.
         noise = torch.randn_like(clean)
         hidden = pipeline.text_encoder(ids).last_hidden_state
         predicted = pipeline.unet(scheduler.add_noise(clean, noise, t), t, hidden).sample
-        loss = F.mse_loss(predicted, noise)
+        errors = F.mse_loss(predicted, noise, reduction="none").flatten(1).mean(1)
+        weights = (1 / scheduler.alphas_cumprod[t]).clamp(max=settings.weight)
+        loss = (weights * errors).sum() / weights.sum()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained.parameters(), 1.0)

@@ -132,7 +132,8 @@ def build(settings: VlmBuild, folder: Path) -> dict[str, Any]:
     teach_to_answer(model, processor, rng, settings)
     teach_to_guess(model, processor, rng, settings)
     model.eval()
-    model.save_pretrained(folder)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    model.float()
     return {**measure(model, processor, 500), "pair_accuracy": preference_accuracy(folder)}
 
 
