@@ -1,11 +1,12 @@
 # Everything on a fresh Debian machine with Python 3.11, git, make and g++:
 #   make quickstart   sets up and runs the whole loop on the embedded world
 #   make test         sets up and passes the tests
+#   make experiments  the paper's experiments in miniature, an hour and a quarter on 2 cores; goes on where it was stopped
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready-$(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-12)
 
-.PHONY: setup quickstart test test-unit test-local test-train lint clean
+.PHONY: setup quickstart experiments test test-unit test-local test-train lint clean
 
 setup: $(STAMP)
 
@@ -18,6 +19,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 quickstart: setup
 	$(BIN)/python jobs/pipeline.py --config jobs/configs/quickstart.yaml
+
+experiments: setup
+	$(BIN)/python jobs/experiments.py --config jobs/configs/experiments.yaml
 
 test: setup test-unit test-local test-train
 

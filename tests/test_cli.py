@@ -97,6 +97,26 @@ def job(monkeypatch, folder, run_stages) -> int:
     return cli.main(["prepare", "reward"], "", ["--config", config(folder, f"run: {{dir: {folder}/run}}\n")])
 
 
+def test_experiments_are_picked_by_number(monkeypatch, tmp_path):
+    asked = []
+    module = types.ModuleType("urm_ray.experiments.run")
+    module.run_experiments = lambda run: asked.append(run.config.experiments.only)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "urm_ray.experiments.run", module)
+    path = config(tmp_path, f"run: {{dir: {tmp_path}/run}}\n")
+    for extra in (["--only", "1,3"], ["--only", "4"], []):
+        assert cli.main(["experiments"], "", ["--config", path, *extra]) == 0
+    assert asked == [[1, 3], [4], [1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("picked", ["5", "one"])
+def test_an_experiment_that_there_is_not_is_one_sentence(capsys, tmp_path, picked):
+    path = config(tmp_path)
+    assert cli.main(["experiments"], "", ["--config", path, "--plan", "--only", picked]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error in {path}: experiments.only.0")
+    assert said.count("\n") == 1
+
+
 def failing(error: BaseException):
     def run_stages(run, names):
         raise error

@@ -34,6 +34,7 @@ def test_there_are_configurations_to_check():
 def test_every_shipped_configuration_is_valid(path):
     config = load(path)
     given = yaml.safe_load(path.read_text())
+    given.pop("extends", None)
 
     def check(values, section):
         for key, value in values.items():
@@ -142,6 +143,33 @@ def test_a_broken_file_is_one_sentence(tmp_path, content, about):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: No such file"):
         load(tmp_path / "nowhere.yaml")
+
+
+def layered(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text)
+
+
+def test_a_file_changes_what_the_one_it_extends_says_and_leaves_the_rest(tmp_path):
+    layered(
+        tmp_path,
+        under=f"run: {{seed: 1, dir: x}}\ntasks: [{TASK}]\nreward: {{steps: 5, lora: {{rank: 2}}}}\n",
+        middle="extends: under.yaml\nrun: {seed: 2}\nreward: {lora: {alpha: 3}}\n",
+        top="extends: middle.yaml\ntasks: [video_generation]\nreward: {lora: null}\n",
+    )
+    middle, top = (load(tmp_path / f"{name}.yaml") for name in ("middle", "top"))
+    assert (middle.run.seed, middle.run.dir, middle.reward.steps) == (2, "x", 5)
+    assert middle.reward.lora == LoraConfig(rank=2, alpha=3)
+    assert (top.run.seed, top.tasks, top.reward.lora) == (2, ["video_generation"], None)
+    assert load(tmp_path / "top.yaml", ["run.dir=y"]).run.dir == "y"
+
+
+def test_a_file_that_extends_nothing_or_itself_is_told(tmp_path):
+    layered(tmp_path, one="extends: two.yaml\n", two="extends: one.yaml\n", three="extends: four.yaml\n")
+    with pytest.raises(ConfigError, match=r"two\.yaml extends a file that extends it"):
+        load(tmp_path / "one.yaml")
+    with pytest.raises(ConfigError, match=r"cannot read .*four\.yaml"):
+        load(tmp_path / "three.yaml")
 
 
 def test_an_empty_file_is_all_defaults(tmp_path):

@@ -66,6 +66,7 @@ TRAINING = ("noising.py", "encoded.py", "encode_pairs.py", "diffusion_dpo.py", "
 FREE = [p for room in WITHOUT_RAY for p in sorted((PACKAGE / room).rglob("*.py"))] + [
     *(PACKAGE / name for name in SINGLE),
     *(PACKAGE / "training" / name for name in TRAINING),
+    *(p for p in sorted((PACKAGE / "experiments").glob("*.py")) if p.name != "run.py"),
 ]
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from urm_ray.evaluation.metrics import mean, share, spearman
+from urm_ray.evaluation.metrics import mean, ratio, share, spearman
 
 NOTHING = {"value": None, "ci95": [None, None], "n": 0}
 
@@ -72,6 +72,29 @@ def test_more_prompts_make_a_narrower_interval():
     values = list(np.random.default_rng(0).normal(0, 1, 1600))
     few, many = (mean(values[:n], 0, 500)["ci95"] for n in (100, 1600))
     assert (few[1] - few[0]) / (many[1] - many[0]) == pytest.approx(4, rel=0.3)
+
+
+COUNTS = st.lists(st.integers(0, 6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), max_size=30)
+
+
+@given(COUNTS)
+def test_a_ratio_is_all_hits_of_all_trials(counts):
+    hits, trials = (sum(c[i] for c in counts) for i in (0, 1))
+    found = ratio(counts, 0, 50)
+    if not trials:
+        assert found == NOTHING
+    else:
+        assert (found["value"], found["n"]) == (pytest.approx(hits / trials, abs=1e-6), trials)
+        assert 0 <= found["ci95"][0] <= found["ci95"][1] <= 1
+
+
+def test_trials_that_hang_together_are_worth_less_than_free_ones():
+    dice = np.random.default_rng(0)
+    free = [(int(dice.random() < 0.5), 1) for _ in range(1000)]
+    bound = [(10 * hit, 10) for hit, _ in free[:100]]
+    (low, high), (lowest, highest) = ratio(free, 0)["ci95"], ratio(bound, 0)["ci95"]
+    assert (highest - lowest) / (high - low) == pytest.approx(math.sqrt(10), rel=0.2)
+    assert share(sum(hit for hit, _ in free), 1000)["ci95"] == pytest.approx([low, high], abs=0.005)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=30))

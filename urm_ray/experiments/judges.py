@@ -23,14 +23,14 @@ def findings(base: Config, done: Mapping[str, Variant]) -> list[Finding]:
     found = []
     for task in base.tasks:
         one, joint = done[f"single-{task}"], done[JOINT]
-        figures = {judge: judge.run.finished("judge").manifest()["figures"][task] for judge in (one, joint)}
+        single, all_ = (judge.run.finished("judge").manifest()["figures"][task] for judge in (one, joint))
         found += [
-            Finding(task, "untrained", figures[joint]["base"]["pair_accuracy"]),
-            Finding(task, "single-task", figures[one]["judge"]["pair_accuracy"]),
-            Finding(task, "joint", figures[joint]["judge"]["pair_accuracy"]),
+            Finding(task, "untrained", all_["base"]["pair_accuracy"]),
+            Finding(task, "single-task", single["judge"]["pair_accuracy"]),
+            Finding(task, "joint", all_["judge"]["pair_accuracy"]),
             Finding(task, "joint less single", _difference(base, joint, one, task), signed=True),
-            Finding(task, "Spearman, single-task", figures[one]["judge"]["point_spearman"]),
-            Finding(task, "Spearman, joint", figures[joint]["judge"]["point_spearman"]),
+            Finding(task, "Spearman, single-task", single["judge"]["point_spearman"]),
+            Finding(task, "Spearman, joint", all_["judge"]["point_spearman"]),
         ]
     return found
 

@@ -9,7 +9,7 @@ from urm_ray.config import Config
 from urm_ray.experiments.measures import after, before, chosen_better, fewest, flips, gap, kept, shown_first
 from urm_ray.experiments.variants import TO_SIFT, Experiment, Finding, Variant, aligned, derived, seeds
 
-ROWS = {"first": "one order", "asked": "both orders"}
+ROWS = {"asked": "both orders", "first": "one order"}
 """Rows by `pairs.orders`."""
 
 

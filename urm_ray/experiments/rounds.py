@@ -8,6 +8,7 @@ from urm_ray import store
 from urm_ray.config import Config
 from urm_ray.experiments.measures import after, before, chosen_better, fewest, gap, level
 from urm_ray.experiments.variants import TO_ALIGN, Experiment, Finding, Variant, aligned, derived
+from urm_ray.report.wording import words
 
 SECOND = "second-round"
 
@@ -24,10 +25,11 @@ def findings(base: Config, done: Mapping[str, Variant]) -> list[Finding]:
     second = done[SECOND]
     first = next(v for v in done.values() if v is not second)
     zero, one, two = before([first]), after([first]), after([second])
-    found = [Finding("before", "figure", level(base, zero))]
+    headline = words(first.policy.evaluate.headline)
+    found = [Finding("before", headline, level(base, zero))]
     for row, variant, new, old in (("first round", first, one, zero), ("second round", second, two, one)):
         found += [
-            Finding(row, "figure", level(base, new)),
+            Finding(row, headline, level(base, new)),
             Finding(row, "gain over before", gap(base, new, zero), signed=True),
             Finding(row, "gain over the round before", gap(base, new, old), signed=True),
             Finding(row, "pairs", fewest([variant])),
