@@ -94,8 +94,9 @@ class DpoConfig(TrainConfig):
     min_timestep: int = Field(0, ge=0)
     max_timestep: int | None = None
     train_text_encoder: Literal[False] = False
-    guard_patience: int = Field(0, ge=0)
-    """Stop when both errors exceed the reference's by `guard_ratio` for this many logs; 0 never stops."""
+    guard_patience: int = Field(3, ge=0)
+    """Stop with an error when the denoising errors of winners and losers both exceed the reference's by `guard_ratio`
+    for this many logs; 0 never stops."""
     guard_ratio: float = Field(0.5, gt=0)
 
     @model_validator(mode="after")
@@ -130,7 +131,7 @@ class VlmDpoConfig(TrainConfig):
     """Pairs of one forward pass of the reference."""
     encode_pool: PoolConfig = PoolConfig()
     """Reads each pair with the reference once, before the training."""
-    guard_patience: int = Field(0, ge=0)
+    guard_patience: int = Field(3, ge=0)
     """Stop with an error when chosen and rejected answers both lie `guard_ratio` below the reference for this many
     logs; 0 never stops."""
     guard_ratio: float = Field(0.5, gt=0)

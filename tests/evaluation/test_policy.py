@@ -81,3 +81,37 @@ def test_the_headline_is_one_of_the_figures():
 def test_a_scorer_that_gave_nothing_is_named():
     with pytest.raises(SourceError, match="gives no figures, not whole"):
         compare([row("a", [])], [row("a", [])])
+
+
+def test_the_judges_own_score_cannot_be_the_headline():
+    with pytest.raises(SourceError, match="the scorer gives whole, not judge_score"):
+        compare([row("a", [0.0])], [row("a", [1.0])], "judge_score")
+
+
+def moved(figure: float, score: float, spread: float = 0.0) -> dict:
+    """The comparison where 20 prompts gain so much in the figure and the judge's score, half more and half less."""
+    before = [row(f"p{i}", [0.5], [3.0]) for i in range(20)]
+    way = [(-1) ** i * spread for i in range(20)]
+    after = [row(f"p{i}", [0.5 + figure + way[i]], [3.0 + score + way[i]]) for i in range(20)]
+    return compare(before, after)
+
+
+@pytest.mark.parametrize(
+    ("figure", "score", "spread", "hacking"),
+    [
+        (-0.1, 0.5, 0.0, True),
+        (-0.1, 0.5, 0.05, True),
+        (0.1, 0.5, 0.0, False),
+        (-0.1, -0.5, 0.0, False),
+        (0.1, -0.5, 0.0, False),
+        (-0.01, 0.5, 0.4, False),  # the figure's interval holds 0
+        (-0.5, 0.01, 0.4, False),  # the judge's does
+        (0.0, 0.0, 0.0, False),
+    ],
+)
+def test_pleasing_the_judge_at_the_cost_of_the_truth_is_hacking(figure, score, spread, hacking):
+    assert moved(figure, score, spread)["hacking"] is hacking
+
+
+def test_without_a_score_of_the_judge_there_is_no_hacking():
+    assert compare([row("a", [1.0], [None])], [row("a", [0.0], [None])])["hacking"] is False

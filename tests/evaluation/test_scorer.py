@@ -2,7 +2,9 @@ import pytest
 from helpers import NOT_A_PICTURE, answer_set, candidate, candidate_set, picture, shade_of
 
 from urm_ray.clips import clip_record, encode_clip
-from urm_ray.evaluation.scorer import figures_of, load_scorer
+from urm_ray.evaluation.scorer import figures_of, load_scorer, need_scorers
+from urm_ray.judge.engine import TransformersEngine
+from urm_ray.judge.scorer import JudgeScorer
 from urm_ray.sources.registry import SourceError
 
 
@@ -68,3 +70,44 @@ def test_a_scorer_is_named_by_module_and_class():
         load_scorer("")
     with pytest.raises(SourceError, match=r"there is no 'urm_ray\.scenes\.oracle:Oracel'"):
         load_scorer("urm_ray.scenes.oracle:Oracel")
+
+
+class Disguised(JudgeScorer):
+    def __init__(self):
+        pass
+
+    def figures(self, prompt, shown):
+        return {"score": 1.0}
+
+
+class Asking:
+    """A scorer that has the judge inside."""
+
+    def __init__(self):
+        self.engine = TransformersEngine.__new__(TransformersEngine)
+
+    def figures(self, prompt, shown):
+        return {"score": 1.0}
+
+
+class Silent:
+    pass
+
+
+@pytest.mark.parametrize("name", ["urm_ray.judge.scorer:JudgeScorer", f"{__name__}:Disguised", f"{__name__}:Asking"])
+def test_the_judge_is_not_its_own_second_opinion(name):
+    with pytest.raises(SourceError, match="is the judge itself, or asks it; name a scorer that has no part in it"):
+        load_scorer(name)
+
+
+def test_a_scorer_gives_figures():
+    assert isinstance(load_scorer(f"{__name__}:Shade"), Shade)
+    with pytest.raises(SourceError, match=r"Silent has no figures\(prompt, candidate, context\)"):
+        load_scorer(f"{__name__}:Silent")
+
+
+def test_the_task_without_a_scorer_is_named():
+    good = f"{__name__}:Shade"
+    need_scorers({"image_generation": good, "video_generation": good})
+    with pytest.raises(SourceError, match=r"^policies\.video_generation\.evaluate\.scorer is missing: name a scorer"):
+        need_scorers({"image_generation": good, "video_generation": ""})

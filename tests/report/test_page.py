@@ -303,3 +303,16 @@ def test_answers_are_shown_beside_what_they_are_about(tmp_path: Path) -> None:
     assert page.text.count("says 0") == 5 * 2 + 4
     assert sum((a["alt"] or "").startswith("asked about: question") for a in page.all("img")) == 4
     assert "b" not in {tag for tag, _ in page.tags}
+
+
+def test_reward_hacking_is_said_at_the_top_and_beside_the_figures(tmp_path: Path) -> None:
+    sources = finished_run(tmp_path, tasks=["image_generation", "video_generation"])
+    figures = summary(sources)
+    text = Page(render_page(sources, figures)).text
+    assert text.count("Reward hacking would be a rise of the judge's own score with a fall of whole") == 2
+    assert "please its judge" not in text
+    figures["tasks"]["video_generation"]["policy"]["hacking"] = True
+    page = Page(render_page(sources, figures))
+    assert page.text.count("Reward hacking: the judge's own score rose and whole fell") == 2
+    assert page.text.count("there is none here") == 1
+    assert sum(a.get("class") == "alarm" for a in page.all("p")) == 2

@@ -173,14 +173,19 @@ def test_a_loss_that_is_not_a_number_stops_the_training_and_names_its_pairs(imag
         trainer(image_policy, config, batch, tmp_path).train()
 
 
-def test_a_policy_whose_errors_both_grow_is_stopped_with_a_message(image_policy, tmp_path, capsys):
+def test_a_policy_whose_errors_both_grow_is_stopped(image_policy, tmp_path):
     config = settings(reference="stored", stored_draws=1, guard_patience=1, steps=4)
     batch = encoded(image_policy, "image", config)
     batch["reference"] /= 2
     made = trainer(image_policy, config, batch, tmp_path, start=1)
-    assert len(losses(made)) == 1
-    assert "stopped: both errors exceed the reference's by 50%" in capsys.readouterr().out
-    patient = trainer(image_policy, settings(reference="stored", stored_draws=1), batch, tmp_path, start=1)
+    with pytest.raises(
+        TrainingError, match=r"at step 1 the denoising errors .* more than 50% above the reference's for 1"
+    ):
+        made.train()
+    assert [entry["step"] for entry in made.state.log_history] == [1]
+    patient = trainer(
+        image_policy, settings(reference="stored", stored_draws=1, guard_patience=0), batch, tmp_path, start=1
+    )
     assert len(losses(patient)) == 2
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from urm_ray.clips import Clip, Sampling, decode_media
+from urm_ray.config import Task
 from urm_ray.media import MediaError
 from urm_ray.sources.registry import SourceError, load_object
 
 EVERY_FRAME = Sampling()
+_JUDGE = "urm_ray.judge"
 
 
 class Scorer(Protocol):
@@ -23,10 +25,35 @@ class Scorer(Protocol):
 
 
 def load_scorer(name: str) -> Scorer:
-    """A scorer by `module:Class`; SourceError if there is none."""
+    """A scorer by `module:Class`; SourceError if there is none, or if it is the judge or asks it.
+
+    Without a second, independent opinion nobody would see that a policy has only learned to please its judge.
+    """
     if not name:
         raise SourceError("evaluate.scorer is missing: name a scorer that is independent of the judge, as module:Class")
-    return load_object(name)()
+    kind = load_object(name)
+    scorer = None if _of_the_judge(kind) else kind()
+    if scorer is None or any(_of_the_judge(type(part)) for part in (scorer, *getattr(scorer, "__dict__", {}).values())):
+        raise SourceError(
+            f"evaluate.scorer: {name} is the judge itself, or asks it; name a scorer that has no part in it, "
+            "or reward hacking would go unseen"
+        )
+    if not callable(getattr(scorer, "figures", None)):
+        raise SourceError(f"evaluate.scorer: {name} has no figures(prompt, candidate, context)")
+    return scorer
+
+
+def need_scorers(scorers: Mapping[Task, str]) -> None:
+    """SourceError for the first task whose evaluation could not have an independent scorer."""
+    for task, name in scorers.items():
+        try:
+            load_scorer(name)
+        except SourceError as error:
+            raise SourceError(f"policies.{task}.{error}") from None
+
+
+def _of_the_judge(kind: Any) -> bool:
+    return any(base.__module__.startswith(_JUDGE) for base in getattr(kind, "__mro__", (type(kind), kind)))
 
 
 def figures_of(scorer: Scorer, row: dict[str, Any]) -> list[dict[str, Any]]:

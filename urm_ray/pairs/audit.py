@@ -52,4 +52,7 @@ def need_spread(rows: Iterable[dict[str, Any]]) -> None:
         seen.add(round(scores[0], 3))
     if prompts >= ENOUGH_PROMPTS:
         given = f"always {seen.pop()}" if len(seen) == 1 else "another for each prompt, but never for its candidates"
-        raise StoreError(f"the judge gives all candidates of a prompt the same score ({prompts} prompts; {given})")
+        raise StoreError(
+            f"the judge gives all candidates of a prompt the same score ({prompts} prompts; {given}): see its accuracy "
+            "in the judge stage's manifest; train it for longer or with a higher lr, or check what it is shown"
+        )

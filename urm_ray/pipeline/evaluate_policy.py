@@ -37,6 +37,8 @@ def evaluate_policy(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
         f"before {figures['before']}, after {figures['after']}, gain {figures['gain']}",
         flush=True,
     )
+    if figures["hacking"]:
+        print(f"[{stage.name}] REWARD HACKING: the judge's own score rose and {settings.headline} fell", flush=True)
     return {"figures": figures}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from urm_ray import store
 from urm_ray.config import Task
+from urm_ray.evaluation.scorer import need_scorers
 from urm_ray.pipeline.evaluate_judge import evaluate_judge
 from urm_ray.pipeline.evaluate_policy import baseline, evaluate_policy
 from urm_ray.pipeline.generate_pairs import generate, pairs
@@ -35,7 +36,12 @@ def run_stages(run: Run, names: Sequence[str]) -> None:
 
 
 def run_steps(run: Run, steps: Sequence[tuple[str, Task | None]]) -> None:
-    """Runs (stage, task) in this order; those that are done are only named."""
+    """Runs (stage, task) in this order; those that are done are only named.
+
+    SourceError before anything is done if an evaluation among them has no independent scorer.
+    """
+    measured = {task: None for name, task in steps if task and name in ("baseline", "evaluate")}
+    need_scorers({task: run.config.policy(task).evaluate.scorer for task in measured})
     for name, task in steps:
         stage = run.stage(name, task)
         if name == "report" and not store.exists(store.join(run.folder.uri, "report.html")):

@@ -22,6 +22,14 @@ def _reading(gain: Mapping[str, Any] | None) -> str:
     return "The whole interval lies below zero." if high < 0 else "The interval includes zero: no change is shown."
 
 
+def alarm(policy: Mapping[str, Any]) -> Html | None:
+    """What is to be said where the judge's own score rose while the independent headline fell."""
+    if not policy["hacking"]:
+        return None
+    said = f": the judge's own score rose and {words(policy['headline'])} fell, both beyond their intervals. "
+    return el("p", el("strong", "Reward hacking"), said + "The policy has learned to please its judge.", class_="alarm")
+
+
 def _value(name: str, figure: Mapping[str, Any] | None) -> Html:
     return el("span", el("small", name), el("span", number(value_of(figure)), class_=f"value {name}"), class_="end")
 
@@ -57,6 +65,7 @@ def hero(task: str, policy: Mapping[str, Any], scorer: str) -> Html:
             f", before and after alignment on the same {prompts} and seeds. {_reading(gain)}",
             class_="note",
         ),
+        alarm(policy),
         class_="hero",
     )
 

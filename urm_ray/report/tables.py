@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from urm_ray.report.charts import Mark, domain_of, gain_domain, whiskers
+from urm_ray.report.header import alarm
 from urm_ray.report.markup import Html, el, path
 from urm_ray.report.wording import NONE, count, interval, number, sentence, value_of, words
 
@@ -102,4 +103,9 @@ def policy_section(policy: Mapping[str, Any], scorer: str) -> Html:
         ", a scorer that had no part in the pairs; the judge's own score is shown to see whether both agree. "
         "Means are over prompts, gains are paired prompt by prompt, n counts prompts; hollow is before, filled after.",
     ]
-    return el("div", el("h4", "Policy"), policy_table(policy), el("p", *independent, class_="note"))
+    watched = (
+        f"Reward hacking would be a rise of the judge's own score with a fall of {words(policy['headline'])}, both "
+        "with their whole intervals; there is none here."
+    )
+    hacking = alarm(policy) or el("p", watched, class_="note")
+    return el("div", el("h4", "Policy"), policy_table(policy), hacking, el("p", *independent, class_="note"))

@@ -12,7 +12,7 @@ import ray.train
 from ray.train import Checkpoint
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from urm_ray.training.guards import TrainingError
+from urm_ray.training.guards import NOT_A_NUMBER, TrainingError
 
 
 class RayTrainCallback(TrainerCallback):
@@ -35,7 +35,7 @@ class RayTrainCallback(TrainerCallback):
     ) -> None:
         figures = {k: v for k, v in (logs or {}).items() if isinstance(v, (int, float))}
         if not math.isfinite(figures.get("loss", 0.0)):
-            raise TrainingError(f"{self.name}: the loss at step {state.global_step} is not a number")
+            raise TrainingError(f"{self.name}: the loss at step {state.global_step} is not a number: {NOT_A_NUMBER}")
         if state.is_world_process_zero and "loss" in figures:
             shown = "  ".join(f"{k} {v:.4g}" for k, v in figures.items() if k not in ("epoch", "num_tokens"))
             # Not print: Ray Train sends what is printed to the driver a second time, through its own log.

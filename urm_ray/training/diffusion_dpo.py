@@ -59,7 +59,8 @@ class DiffusionDpoTrainer(Trainer):
         self._micro = batches.start
         self.model_accepts_loss_kwargs = False
         self._sums: dict[str, list[float]] = {}
-        self._guard = CollapseGuard(config.guard_ratio, config.guard_patience)
+        both = "denoising errors of winners and losers", "above"
+        self._guard = CollapseGuard(config.guard_ratio, config.guard_patience, both)
 
     def get_train_dataloader(self) -> Any:
         return self.batches
@@ -115,7 +116,6 @@ class DiffusionDpoTrainer(Trainer):
             logs["winner_excess"] = figures["winner_error"] / figures["winner_reference"] - 1
             logs["loser_excess"] = figures["loser_error"] / figures["loser_reference"] - 1
             self._sums = {}
-            if self._guard.collapsed(logs["winner_excess"], logs["loser_excess"]):
-                print(f"[dpo] stopped: both errors exceed the reference's by {self.config.guard_ratio:.0%}", flush=True)
-                self.control.should_training_stop = True
         super().log(logs, start_time)
+        if "loser_excess" in logs:
+            self._guard.check(logs["winner_excess"], logs["loser_excess"], self.state.global_step)

@@ -1,19 +1,29 @@
-"""What stops a preference training that has gone wrong."""
+"""What stops a training that has gone wrong."""
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from urm_ray import store
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on; the message says why in one sentence."""
+    """Training cannot go on; the message says why in one sentence, and what to do."""
+
+
+NOT_A_NUMBER = "lower lr, warm up for longer, or switch bf16 off where it is on"
+"""What helps against a loss that is not a number."""
 
 
 def need_finite(loss: float, step: int, ids: Sequence[str]) -> None:
     """TrainingError naming the pairs of a micro-batch whose loss is not a number."""
     if not math.isfinite(loss):
-        raise TrainingError(f"the loss of micro-batch {step} is {loss}; its pairs are {', '.join(ids)}")
+        raise TrainingError(
+            f"the loss of micro-batch {step} is {loss}; its pairs are {', '.join(ids)}: look at them, {NOT_A_NUMBER}"
+        )
 
 
 def need_reference_start(loss: float, tolerance: float) -> None:
@@ -23,16 +33,56 @@ def need_reference_start(loss: float, tolerance: float) -> None:
 
 
 class CollapseGuard:
-    """Tells when both errors of a policy have grown far beyond its reference's: it forgets, and does not choose.
+    """Stops a policy that gets worse at both sides of its pairs: it forgets, and does not choose.
 
-    ratio: growth that counts, 0.5 for half as much again. patience: how many logs in a row; 0 never stops.
+    ratio: share of the reference's figure that counts, 0.5 for half. patience: how many logs in a row; 0 never stops.
+    both: what is measured of both sides, and where it goes, for the message.
     """
 
-    def __init__(self, ratio: float, patience: int) -> None:
-        self.ratio, self.patience = ratio, patience
+    def __init__(self, ratio: float, patience: int, both: tuple[str, str]) -> None:
+        self.ratio, self.patience, self.both = ratio, patience, both
         self.bad = 0
 
-    def collapsed(self, winner_excess: float, loser_excess: float) -> bool:
-        """Takes the excess over the reference (error / reference - 1) of one log."""
-        self.bad = self.bad + 1 if min(winner_excess, loser_excess) > self.ratio else 0
-        return bool(self.patience) and self.bad >= self.patience
+    def check(self, chosen: float, rejected: float, step: int) -> None:
+        """How much worse than the reference each side is in one log, as a share of it; may raise TrainingError."""
+        self.bad = self.bad + 1 if min(chosen, rejected) > self.ratio else 0
+        if self.patience and self.bad >= self.patience:
+            measured, where = self.both
+            raise TrainingError(
+                f"dpo: at step {step} the {measured} have both been more than {self.ratio:.0%} {where} the reference's "
+                f"for {self.bad} logs: the policy forgets and does not choose; lower lr, raise beta or take fewer steps "
+                "(guard_ratio and guard_patience say when this stops a training)"
+            )
+
+
+Loop = Callable[[dict[str, Any]], None]
+
+
+def until_stopped(loop: Loop) -> Loop:
+    """The loop of a worker which, once stopped by a TrainingError, is not tried again.
+
+    Ray Train starts it anew after any error, `max_failures` times, and the same rows would only stop it again: it then
+    ends at once with the same message. settings: `stage` (URI), which keeps the reason until `forget_stop`.
+    """
+
+    @functools.wraps(loop)
+    def guarded(settings: dict[str, Any]) -> None:
+        reason = _reason(settings["stage"])
+        if store.exists(reason):
+            raise TrainingError(store.read_json(reason))
+        try:
+            loop(settings)
+        except TrainingError as error:
+            store.write_json(reason, str(error))
+            raise
+
+    return guarded
+
+
+def forget_stop(stage_uri: str) -> None:
+    """Lets a training that was stopped be tried again."""
+    store.delete_dir(store.join(stage_uri, "stopped"))
+
+
+def _reason(stage_uri: str) -> str:
+    return store.join(stage_uri, "stopped", "reason.json")

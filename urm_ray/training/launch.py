@@ -17,6 +17,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from urm_ray import store
 from urm_ray.config_training import TrainConfig
 from urm_ray.schema import digest
+from urm_ray.training.guards import forget_stop, until_stopped
 
 
 def launch(
@@ -29,11 +30,12 @@ def launch(
     """Runs `loop` on every worker until the stage holds `model/` and `history.json`.
 
     A run that was killed goes on from its last checkpoint when it is launched again on the same stage. A worker group
-    that dies is started again up to `config.max_failures` times.
+    that dies is started again up to `config.max_failures` times, but not one that a guard has stopped.
     """
+    forget_stop(stage.uri)
     resources = {"CPU": config.num_cpus, **({"GPU": 1.0} if config.use_gpu else {})}
     trainer = TorchTrainer(
-        loop,
+        until_stopped(loop),
         train_loop_config=settings,
         scaling_config=ScalingConfig(
             num_workers=config.workers, use_gpu=config.use_gpu, resources_per_worker=resources

@@ -15,8 +15,9 @@ from urm_ray.config import ClipConfig
 from urm_ray.config_training import VlmDpoConfig
 from urm_ray.models import load_processor, trainable_vlm
 from urm_ray.training.answer_pairs import SIDES, AnswerPairs
-from urm_ray.training.callback import RayTrainCallback, TrainingError, remove_local_checkpoints
+from urm_ray.training.callback import RayTrainCallback, remove_local_checkpoints
 from urm_ray.training.encode_once import encode_once
+from urm_ray.training.guards import NOT_A_NUMBER, CollapseGuard, TrainingError
 from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, start_worker
 from urm_ray.training.lora import add_lora, peft_config
 from urm_ray.training.stream import ShardBatches
@@ -35,7 +36,8 @@ class VlmDpoTrainer(DPOTrainer):
     def __init__(self, *args: Any, batches: ShardBatches, config: VlmDpoConfig, **kwargs: Any) -> None:
         self.batches, self.config = batches, config
         self._at_start = batches.start == 0
-        self._bad_logs = 0
+        both = "log-probabilities of chosen and rejected answers", "below"
+        self._guard = CollapseGuard(config.guard_ratio, config.guard_patience, both)
         # The parent wants a data set to look at; rows come from the stream.
         look = HfDataset(InMemoryTable.from_pydict({"prompt": [""]}), fingerprint="stream")
         super().__init__(*args, train_dataset=look, data_collator=lambda rows: rows, **kwargs)
@@ -58,7 +60,8 @@ class VlmDpoTrainer(DPOTrainer):
     def _check(self, figures: dict[str, float]) -> None:
         """Raises before the step is taken, on all ranks alike: the figures are means over all of them."""
         if not all(math.isfinite(figures[f"logps/{side}"]) for side in SIDES):
-            raise TrainingError(f"dpo: the log-probabilities after step {self.state.global_step} are not numbers")
+            step = self.state.global_step
+            raise TrainingError(f"dpo: the log-probabilities after step {step} are not numbers: {NOT_A_NUMBER}")
         if self._at_start:
             self._at_start = False
             falls = self._falls(figures)
@@ -80,17 +83,9 @@ class VlmDpoTrainer(DPOTrainer):
         if "loss" in logs:
             falls = self._falls({name: sum(v) / len(v) for name, v in self._metrics["train"].items()})
             logs |= {"chosen_fall": falls[0], "rejected_fall": falls[1]}
-            self._guard(min(falls))
         super().log(logs, start_time)
-
-    def _guard(self, fall: float) -> None:
-        """Raises when both answers have become improbable: the policy is forgetting, not choosing."""
-        self._bad_logs = self._bad_logs + 1 if fall > self.config.guard_ratio else 0
-        if self.config.guard_patience and self._bad_logs >= self.config.guard_patience:
-            raise TrainingError(
-                f"dpo: at step {self.state.global_step} the log-probabilities of chosen and rejected answers have both "
-                f"been more than {self.config.guard_ratio:.0%} below the reference's for {self._bad_logs} logs"
-            )
+        if "loss" in logs:
+            self._guard.check(logs["chosen_fall"], logs["rejected_fall"], self.state.global_step)
 
 
 def dpo_arguments(config: VlmDpoConfig, **arguments: Any) -> DPOConfig:
