@@ -50,8 +50,8 @@ class CollapseGuard:
             measured, where = self.both
             raise TrainingError(
                 f"dpo: at step {step} the {measured} have both been more than {self.ratio:.0%} {where} the reference's "
-                f"for {self.bad} logs: the policy forgets and does not choose; lower lr, raise beta or take fewer steps "
-                "(guard_ratio and guard_patience say when this stops a training)"
+                f"for {self.bad} logs: the policy forgets and does not choose; lower lr, raise beta or take fewer "
+                "steps (guard_ratio and guard_patience say when this stops a training)"
             )
 
 
