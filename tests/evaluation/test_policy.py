@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urm_ray.evaluation.policy import compare_policies
+from urm_ray.evaluation.policy import compare_policies, is_hacking
 from urm_ray.sources.registry import SourceError
 
 
@@ -110,8 +110,8 @@ def moved(figure: float, score: float, spread: float = 0.0) -> dict:
     ],
 )
 def test_pleasing_the_judge_at_the_cost_of_the_truth_is_hacking(figure, score, spread, hacking):
-    assert moved(figure, score, spread)["hacking"] is hacking
+    assert is_hacking(moved(figure, score, spread)) is hacking
 
 
 def test_without_a_score_of_the_judge_there_is_no_hacking():
-    assert compare([row("a", [1.0], [None])], [row("a", [0.0], [None])])["hacking"] is False
+    assert not is_hacking(compare([row("a", [1.0], [None])], [row("a", [0.0], [None])]))

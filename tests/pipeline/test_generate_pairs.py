@@ -12,26 +12,15 @@ from urm_ray.pipeline.run import Run
 from urm_ray.store import StoreError
 
 TASKS: tuple[Task, ...] = ("image_generation", "video_generation")
-SCORER = "urm_ray.scenes.oracle:Oracle"
 
 
-def run_of(folder: Path, scorers: tuple[str, str] = (SCORER, SCORER)) -> Run:
+def run_of(folder: Path) -> Run:
     model = folder / "model"
     model.mkdir()
     (model / "config.json").write_text("model")
-    policies = {
-        task: {"path": str(model), "evaluate": {"scorer": name}} for task, name in zip(TASKS, scorers, strict=True)
-    }
-    return Run(
-        build(
-            {
-                "run": {"dir": str(folder / "run")},
-                "tasks": list(TASKS),
-                "judge_base": {"path": str(model)},
-                "policies": policies,
-            }
-        )
-    )
+    path = {"path": str(model)}
+    policies = dict.fromkeys(TASKS, path)
+    return Run(build({"run": {"dir": str(folder / "run")}, "tasks": TASKS, "judge_base": path, "policies": policies}))
 
 
 def judged(number: int, scores: tuple[float, float]) -> dict[str, Any]:

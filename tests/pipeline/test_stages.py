@@ -7,8 +7,10 @@ from urm_ray.config import Task
 from urm_ray.config_file import build
 from urm_ray.pipeline import stages
 from urm_ray.pipeline.run import STAGES, Run, key
+from urm_ray.sources.registry import SourceError
 
 ALL_TASKS = list(get_args(Task))
+SCORER = "urm_ray.scenes.oracle:Oracle"
 
 
 @pytest.fixture
@@ -26,11 +28,12 @@ def ran(monkeypatch) -> list[str]:
     return names
 
 
-def run_of(tmp_path, *tasks) -> Run:
+def run_of(tmp_path, *tasks, **scorers) -> Run:
+    """A run with an independent scorer for every task, unless another one is named."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     model = {"path": str(tmp_path / "model")}
-    policies = dict.fromkeys(tasks, model)
+    policies = {task: model | {"evaluate": {"scorer": scorers.get(task, SCORER)}} for task in tasks}
     return Run(
         build({"run": {"dir": str(tmp_path / "run")}, "tasks": tasks, "judge_base": model, "policies": policies})
     )
@@ -42,4 +45,22 @@ def test_every_stage_of_every_task_is_run_once(ran, tmp_path, tasks):
     stages.run_stages(run, STAGES)
     assert ran == [key(*step) for step in run.steps(STAGES)]
     stages.run_stages(run, [name for name in STAGES if name != "report"])
-    assert len(ran) == len(set(ran)) == 3 + 4 * len(tasks)
+    assert len(ran) == len(set(ran)) == 3 + 6 * len(tasks)
+
+
+@pytest.mark.parametrize("names", [STAGES, ["baseline"], ["evaluate"]])
+@pytest.mark.parametrize(
+    ("scorer", "said"),
+    [("", r"\.scorer is missing: name a scorer"), ("urm_ray.judge.scorer:JudgeScorer", ".* is the judge itself")],
+)
+def test_nothing_is_run_that_would_end_without_a_second_opinion(ran, tmp_path, names, scorer, said):
+    run = run_of(tmp_path, TASK, "video_generation", video_generation=scorer)
+    with pytest.raises(SourceError, match=rf"^policies\.video_generation\.evaluate.*{said}"):
+        stages.run_stages(run, names)
+    assert ran == []
+
+
+def test_what_measures_no_policy_needs_no_scorer(ran, tmp_path):
+    run = run_of(tmp_path, TASK, image_generation="")
+    stages.run_stages(run, ["prepare", "reward", "judge", "generate", "pairs", "dpo"])
+    assert len(ran) == 6

@@ -127,7 +127,6 @@ def policy_figures(none: bool = False) -> dict[str, Any]:
     return {
         **found,
         "headline": "whole",
-        "hacking": False,
         "all": {"colour": found, "judge_score": own, "whole": found},
     }
 

@@ -9,6 +9,7 @@ from helpers import TASK, of_policy
 from report.finished_run import NO_FIGURE, Page, candidate, evaluated, finished_run, policy_figures, sifted, verdict
 
 from urm_ray import store
+from urm_ray.config import Task
 from urm_ray.media import encode_image
 from urm_ray.report import selection
 from urm_ray.report.page import render_page
@@ -306,13 +307,15 @@ def test_answers_are_shown_beside_what_they_are_about(tmp_path: Path) -> None:
 
 
 def test_reward_hacking_is_said_at_the_top_and_beside_the_figures(tmp_path: Path) -> None:
-    sources = finished_run(tmp_path, tasks=["image_generation", "video_generation"])
-    figures = summary(sources)
-    text = Page(render_page(sources, figures)).text
+    tasks: list[Task] = [TASK, "video_generation"]
+    text = page_of(finished_run(tmp_path / "fair", tasks=tasks)).text
     assert text.count("Reward hacking would be a rise of the judge's own score with a fall of whole") == 2
     assert "please its judge" not in text
-    figures["tasks"]["video_generation"]["policy"]["hacking"] = True
-    page = Page(render_page(sources, figures))
+    sources = finished_run(tmp_path / "hacked", tasks=tasks)
+    hacked = policy_figures() | {"gain": {"value": -0.1, "ci95": [-0.2, -0.01], "n": 40}}
+    sources.of("evaluate", "video_generation").finish(1.0, figures=hacked)
+    assert [summary(sources)["tasks"][task]["policy"]["hacking"] for task in tasks] == [False, True]
+    page = page_of(sources)
     assert page.text.count("Reward hacking: the judge's own score rose and whole fell") == 2
     assert page.text.count("there is none here") == 1
     assert sum(a.get("class") == "alarm" for a in page.all("p")) == 2

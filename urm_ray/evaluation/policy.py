@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from urm_ray.evaluation.metrics import Figure, mean
+from urm_ray.evaluation.metrics import mean
 from urm_ray.sources.registry import SourceError
 
 
@@ -26,7 +26,7 @@ def compare_policies(
     """Figures of both policies over the same prompts, and the paired gain, each with its interval over prompts.
 
     before, after: rows with `prompt_id`, `figures` and `point_verdicts`. SourceError if the scorer never gave the
-    headline figure. `hacking` says whether the judge's own score rose while the headline fell.
+    headline figure.
     """
     names = [*sorted({f["name"] for row in [*before, *after] for f in row["figures"]}), "judge_score"]
     if headline not in names[:-1]:
@@ -42,12 +42,11 @@ def compare_policies(
             "after": mean([new[p] for p in shared], seed, resamples),
             "gain": mean([new[p] - old[p] for p in shared], seed, resamples),
         }
-    hacking = is_hacking(figures["judge_score"]["gain"], figures[headline]["gain"])
-    return {**figures[headline], "headline": headline, "hacking": hacking, "all": figures}
+    return {**figures[headline], "headline": headline, "all": figures}
 
 
-def is_hacking(judged: Figure, independent: Figure) -> bool:
-    """Whether a policy has learned to please its judge and nothing else: of the gain in the judge's own score the whole
-    interval lies above 0, and of that in an independent figure below."""
-    low, high = judged["ci95"][0], independent["ci95"][1]
+def is_hacking(comparison: Mapping[str, Any]) -> bool:
+    """Whether by a `compare_policies` a policy has learned to please its judge and nothing else: of the gain in the
+    judge's own score the whole interval lies above 0, and of that in the independent headline below."""
+    low, high = comparison["all"]["judge_score"]["gain"]["ci95"][0], comparison["gain"]["ci95"][1]
     return low is not None and high is not None and low > 0 > high

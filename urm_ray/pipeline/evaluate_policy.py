@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from urm_ray import schema, store
 from urm_ray.config import Task
-from urm_ray.evaluation.policy import compare_policies
+from urm_ray.evaluation.policy import compare_policies, is_hacking
 from urm_ray.models import resolve
 from urm_ray.pipeline.actors import Judge, Sample, Score
 from urm_ray.pipeline.pools import actor_pool, bind
@@ -37,7 +37,7 @@ def evaluate_policy(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
         f"before {figures['before']}, after {figures['after']}, gain {figures['gain']}",
         flush=True,
     )
-    if figures["hacking"]:
+    if is_hacking(figures):
         print(f"[{stage.name}] REWARD HACKING: the judge's own score rose and {settings.headline} fell", flush=True)
     return {"figures": figures}
 

@@ -26,7 +26,7 @@ def alarm(policy: Mapping[str, Any]) -> Html | None:
     """What is to be said where the judge's own score rose while the independent headline fell."""
     if not policy["hacking"]:
         return None
-    said = f": the judge's own score rose and {words(policy['headline'])} fell, both beyond their intervals. "
+    said = f": the judge's own score rose and {words(policy['headline'])} fell, each with its whole 95% interval. "
     return el("p", el("strong", "Reward hacking"), said + "The policy has learned to please its judge.", class_="alarm")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from urm_ray import store
 from urm_ray.config import Config
 from urm_ray.evaluation.metrics import share
+from urm_ray.evaluation.policy import is_hacking
 from urm_ray.store import Stage
 
 
@@ -64,7 +65,7 @@ def _task(sources: Sources, task: str) -> dict[str, Any]:
             ),
             "first_preferred": share(audit["first_preferred"], audit["verdicts"]),
         },
-        "policy": evaluated["figures"],
+        "policy": {**evaluated["figures"], "hacking": is_hacking(evaluated["figures"])},
         "training": {
             name: {k: manifest[k] for k in ("steps", "final_loss")}
             for name, manifest in (("reward", reward), ("dpo", dpo))
