@@ -263,9 +263,11 @@ class Config(Section):
         """Digest of the named sections, without what cannot change a result: pools, CPUs and the place of the run."""
         return digest({name: _essential(getattr(self, name)) for name in names})
 
-    def digest_of_prepare(self, task: Task) -> str:
-        """As `digest_of`, for the rows of one task."""
-        return digest(_essential(self.prepare.of_task(task)))
+    def digest_of_prepare(self, task: Task, prompts: bool = True) -> str:
+        """As `digest_of`, for the rows of one task; of its preferences alone where `prompts` is false."""
+        left_out = set() if prompts else {"prompts", "prompts_path", "train_prompts", "heldout_prompts"}
+        section = _essential(self.prepare.of_task(task))
+        return digest({name: value for name, value in section.items() if name not in left_out})
 
 
 _PLACEMENT = {

@@ -28,6 +28,10 @@ CHANGES = [
     # What changes a stage's result gives it, and every stage that reads it, a new folder; and no other stage.
     ({"run": {"seed": 1}}, ALL),
     ({"prepare": {"train_pairs": 5}}, ALL),
+    # Other prompts do not make another judge.
+    ({"prepare": {"train_prompts": 5}}, (ALL[0], *ALL[3:])),
+    ({"prepare": {"amounts": {"image_generation": {"heldout_prompts": 5}}}}, (ALL[0], *ALL[3:])),
+    ({"prepare": {"amounts": {OTHER: {"train_pairs": 5}}}}, ()),
     ({"reward": {"steps": 7}}, ALL[1:]),
     ({"judge": {"min_mass": 0.3}}, ALL[2:]),
     # The judge is trained to see clips as it is shown them.
@@ -142,7 +146,7 @@ def test_other_prompts_in_the_same_file_are_another_run(models, tmp_path):
     before = run_of(models, {"prepare": {"prompts_path": str(path)}})
     assert before.digests
     path.write_text("a dog")
-    assert changed(before, run_of(models, {"prepare": {"prompts_path": str(path)}})) == ALL
+    assert changed(before, run_of(models, {"prepare": {"prompts_path": str(path)}})) == (ALL[0], *ALL[3:])
 
 
 def test_the_same_run_in_another_place_has_the_same_digests(models, tmp_path):

@@ -55,18 +55,19 @@ class Run:
         files = [p and fingerprint(p) for p in (c.prepare.preferences_path, c.prepare.prompts_path)]
         found = {key("prepare", task): digest(FORMAT, seed, task, c.digest_of_prepare(task), files) for task in c.tasks}
         base = self.model_digest(c.judge_base.path)
-        prepared = list(found.values())
+        # Of what is prepared the judge sees the preferences: other prompts do not make it another judge.
+        learnt = [digest(FORMAT, seed, task, c.digest_of_prepare(task, prompts=False), files[0]) for task in c.tasks]
         shown = c.judge.protocol, c.judge.clips.model_dump()
-        found["reward"] = digest(prepared, seed, c.digest_of("reward", "judge_base"), shown, base)
+        found["reward"] = digest(learnt, seed, c.digest_of("reward", "judge_base"), shown, base)
         found["judge"] = digest(found["reward"], c.digest_of("judge"))
         for task in c.tasks:
             policy = c.policy(task)
             asked = c.digest_of("judge"), c.pairs.asked(), policy.digest_of("sampler", "clips", "generate")
-            generate = digest(found["reward"], seed, asked, self.model_digest(policy.path))
+            generate = digest(found["reward"], found[key("prepare", task)], asked, self.model_digest(policy.path))
             pairs = digest(generate, c.digest_of("pairs"))
             dpo = digest(pairs, policy.digest_of("vlm_dpo" if understands(task) else "dpo"))
             measured = c.digest_of("judge"), policy.digest_of("sampler", "clips", "evaluate")
-            baseline = digest(found["reward"], seed, measured, self.model_digest(policy.path))
+            baseline = digest(found["reward"], found[key("prepare", task)], measured, self.model_digest(policy.path))
             values = (generate, pairs, dpo, baseline, digest(baseline, dpo))
             found |= {key(name, task): value for name, value in zip(ALIGNMENT, values, strict=True)}
         found["report"] = digest(list(found.values()), c.digest_of("report"))
