@@ -181,7 +181,9 @@ def test_questions_about_clips_go_from_the_prompt_to_the_stored_reference(watchi
         {"score"},
         {"media_error"},
     ]
-    sifted = Sift(watching)(judged)
+    verdicts = str(tmp_path / "judged" / "unit-000000.parquet")
+    store.write_table(verdicts, judged.select(schema.JUDGED_SET.names).cast(schema.JUDGED_SET))
+    sifted = Sift(watching)(pa.Table.from_pylist(plan([verdicts], 3)))
     assert sifted["dropped"].to_pylist()[2] == "media_error"
     pair = {"dropped": None, "chosen": candidate(0, media=None, text="red"), "rejected": candidate(1, text="a cat")}
     made = [row | (pair if n < 2 else {}) for n, row in enumerate(sifted.select(schema.SIFTED_SET.names).to_pylist())]
