@@ -9,7 +9,7 @@ from urm_ray.scenes.motion import all_scenes, parse
 
 @pytest.fixture(scope="module")
 def pictures():
-    return load_pipeline(VideoBuild().pictures, "float32", "cpu", "image")
+    return load_pipeline(VideoBuild().start, "float32", "cpu", "image")
 
 
 def test_the_denoiser_of_clips_starts_with_the_weights_of_the_one_of_pictures(pictures):

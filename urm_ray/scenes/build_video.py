@@ -34,8 +34,8 @@ class VideoBuild(BaseModel, frozen=True, extra="forbid"):
     """How the tiny text-to-video pipeline is made; stored beside it as `build.json`."""
 
     seed: int = 0
-    pictures: str = "urm_ray.scenes:checkpoints/text_to_image"
-    """The text-to-image pipeline that it starts from."""
+    start: str = "urm_ray.scenes:checkpoints/text_to_image"
+    """The text-to-image pipeline that it starts from, or a tiny text-to-video one to go on with."""
     clips: int = 12_000
     wrong_captions: float = 0.3
     spoiled_clips: float = 0.1
@@ -44,7 +44,8 @@ class VideoBuild(BaseModel, frozen=True, extra="forbid"):
     batch: int = 16
     caption_dropout: float = 0.05
     noisy: float = 0.6
-    """Share of the examples with a noise level from the upper 60%, where it is settled what moves where."""
+    noisy_from: int = 400
+    """Share of the examples at timesteps from this one on, of 1000, where it is settled what moves where."""
     weight: float = 20.0
     """An example counts by 1 / signal (that of v-prediction), at most by this; else noisy ones would hardly count."""
     minutes: float = 50.0
@@ -138,7 +139,7 @@ def teach(settings: VideoBuild, pipeline: TextToVideoSDPipeline, latents: torch.
         i = torch.randint(len(latents), (settings.batch,))
         clean = latents[i].float()
         ids = torch.where(torch.rand(settings.batch, 1) < settings.caption_dropout, empty, tokens[i])
-        lowest = torch.where(torch.rand(settings.batch) < settings.noisy, 400, 0)
+        lowest = torch.where(torch.rand(settings.batch) < settings.noisy, settings.noisy_from, 0)
         t = (lowest + torch.rand(settings.batch) * (1000 - lowest)).long()
         noise = torch.randn_like(clean)
         hidden = pipeline.text_encoder(ids).last_hidden_state
@@ -191,19 +192,24 @@ def measure(pipeline: TextToVideoSDPipeline, count: int, steps: int = 10, guidan
     }
 
 
-def build(settings: VideoBuild, folder: Path) -> dict[str, float]:
-    """Makes the pipeline, saves it to `folder` with `save_pretrained` and returns its measured quality."""
-    torch.manual_seed(settings.seed)
-    pictures = load_pipeline(settings.pictures, "float32", "cpu", "image")
-    clips, texts = captioned_clips(settings)
+def from_pictures(pictures: Any, folder: Path) -> TextToVideoSDPipeline:
+    """A text-to-video pipeline with all that a text-to-image one knows; its tokenizer is left in `folder`."""
     tokenizer = build_tokenizer(folder / "tokenizer", [scene.caption() for scene in all_scenes()])
-    pipeline = TextToVideoSDPipeline(
+    return TextToVideoSDPipeline(
         vae=pictures.vae,
         text_encoder=build_words(pictures, tokenizer),
         tokenizer=tokenizer,
         unet=build_denoiser(pictures),
         scheduler=pictures.scheduler,
     )
+
+
+def build(settings: VideoBuild, folder: Path) -> dict[str, float]:
+    """Makes the pipeline, saves it to `folder` with `save_pretrained` and returns its measured quality."""
+    torch.manual_seed(settings.seed)
+    clips, texts = captioned_clips(settings)
+    start = load_pipeline(settings.start, "float32", "cpu")
+    pipeline = start if isinstance(start, TextToVideoSDPipeline) else from_pictures(start, folder)
     teach(settings, pipeline, _latents(pipeline.vae, clips), texts)
     pipeline.to(torch.float16).save_pretrained(folder)
     return measure(TextToVideoSDPipeline.from_pretrained(folder, torch_dtype=torch.float32), 256)
