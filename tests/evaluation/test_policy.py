@@ -60,6 +60,17 @@ def test_the_judges_own_score_is_reported_beside_the_independent_one():
     assert (found["before"]["value"], found["after"]["value"], found["gain"]["n"]) == (2.5, 4.0, 1)
 
 
+def test_a_policy_that_fails_at_its_prompts_is_told_from_one_that_does_not():
+    before, after = [row("a", [0.0, 0.0], [2.0, 2.0]), row("b", [1.0])], [row("a", [1.0], [2.0]), row("b", [])]
+    for failed in after:
+        failed["point_verdicts"] += [{"index": 1, "outcome": "media_error", "score": None}]
+    after[1]["point_verdicts"] = after[1]["point_verdicts"][1:]
+    found = compare(before, after)
+    assert found["gain"]["n"] == 1  # the survivor alone looks fine
+    usable = found["all"]["usable"]
+    assert (usable["before"]["value"], usable["after"]["value"], usable["gain"]["n"]) == (1.0, 0.25, 2)
+
+
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(values, rng):
     before = [row(f"p{i}", [b]) for i, (b, _) in enumerate(values)]
@@ -73,7 +84,7 @@ def test_the_headline_is_one_of_the_figures():
     assert found["headline"] == "colour"
     assert found["gain"] == found["all"]["colour"]["gain"]
     assert found["gain"]["value"] == -0.25
-    assert set(found["all"]) == {"colour", "whole", "judge_score"}
+    assert set(found["all"]) == {"colour", "whole", "usable", "judge_score"}
     with pytest.raises(SourceError, match=r"evaluate\.headline: the scorer gives colour, whole, not hole"):
         compare(before, after, "hole")
 

@@ -114,6 +114,17 @@ def test_a_row_is_asked_on_its_own_scale_if_there_is_a_form_for_it():
     assert unified.form_of(pair_preference(dimension="style")) is PAIR
 
 
+def test_a_task_can_be_asked_on_another_scale_by_default():
+    unified, changed = protocol("unified"), protocol("unified").on({"video_generation": "1-4"})
+    assert changed.form("video_generation", "point").scale is SCALES["1-4"]
+    assert changed.form("video_generation", "point") == unified.form("video_generation", "point", "1-4")
+    for task in set(TASKS) - {"video_generation"}:
+        assert changed.form(task, "point") == unified.form(task, "point")
+    assert unified.form("video_generation", "point").scale is SCALES["1-10"]
+    with pytest.raises(ValueError, match="no scale '1-7'"):
+        unified.on({"video_generation": "1-7"})
+
+
 def test_a_scale_that_does_not_exist_is_named():
     with pytest.raises(ValueError, match="no scale '1-7'; there are 1-5, 1-4, 1-10, 0-100, bad-normal-good"):
         protocol("unified").form("image_generation", "point", "1-7")

@@ -195,7 +195,7 @@ def test_one_judge_serves_several_tasks(tmp_path: Path) -> None:
     assert list(report["tasks"]) == tasks
     for task in tasks:
         figures = report["tasks"][task]
-        assert figures["policy"]["gain"]["n"] == 6
+        assert 0 < figures["policy"]["gain"]["n"] <= figures["policy"]["all"]["usable"]["gain"]["n"] == 6
         assert figures["judge"]["pair_accuracy"]["n"] > 0
         assert figures["training"]["dpo"]["steps"] == 6
         history = json.loads((folder_of(run, f"dpo-{task}") / "history.json").read_text())

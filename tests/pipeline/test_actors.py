@@ -175,7 +175,7 @@ def test_questions_about_clips_go_from_the_prompt_to_the_stored_reference(watchi
     assert [[c["error"] is None for c in row["candidates"]] for row in sets.to_pylist()] == [[True] * 2] * 2 + [
         [False] * 2
     ]
-    judged = Judge(watching, vlm_path, "judge", 1)(sets)
+    judged = Judge(watching, vlm_path, "judge", {}, 1)(sets)
     assert [{v["outcome"] for v in row["point_verdicts"]} for row in judged.to_pylist()] == [
         {"score"},
         {"score"},
@@ -201,8 +201,11 @@ def test_clips_are_judged(watching, vlm_path):
     clips = [candidate(n, media=clip([30 * n, 200, 100])) for n in range(2)]
     row = candidate_set(0, task="video_generation", candidates=[*clips, candidate(2, media=NOT_A_PICTURE)])
     pairs = {"ranking": "adjacent", "both_orders": True}
-    judged = Judge({**watching, "pairs": pairs}, vlm_path, "judge", 1, rank=False)(
-        schema.table_of([row], schema.CANDIDATE_SET)
-    ).to_pylist()[0]
+    rows, config = schema.table_of([row], schema.CANDIDATE_SET), {**watching, "pairs": pairs}
+    judged = Judge(config, vlm_path, "judge", {}, 1, rank=False)(rows).to_pylist()[0]
     assert [v["outcome"] for v in judged["point_verdicts"]] == ["score", "score", "media_error"]
     assert judged["scale"]["name"] == "1-10"
+    # Defect 4: the scale that is asked must be one that the judge was trained on.
+    learned = Judge(config, vlm_path, "judge", {"video_generation": "1-4"}, 1, rank=False)(rows).to_pylist()[0]
+    assert learned["scale"] == {"name": "1-4", "minimum": 1, "maximum": 4}
+    assert all(len(v["probabilities"]) == 4 for v in learned["point_verdicts"][:2])

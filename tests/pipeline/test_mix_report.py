@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from urm_ray import schema, store
-from urm_ray.pipeline.mix_report import mix_lines, mix_report
+from urm_ray.pipeline.mix_report import mix_lines, mix_report, point_scales
 
 LIGHT = pa.schema([field for field in schema.PREFERENCE if field.name not in ("context", "candidates")])
 GRADES = {"name": "bad-normal-good", "minimum": 1, "maximum": 3}
@@ -115,3 +115,17 @@ def test_is_printed_as_a_table(files: dict[str, str]) -> None:
     assert lines[1].split() == ["image_generation", "pair", "hpd", "-", "-", "2", "4", "10.5%", "0", "0"]
     assert len({line.find("%") for line in lines[1:6]}) == 1
     assert lines[-1].split() == ["video_generation", "6", "2.0", "12", "31.6%", "66.7%"]
+
+
+def test_candidates_are_scored_on_the_scale_that_the_judge_learned(tmp_path: Path) -> None:
+    clips = {"task": "video_generation", "scale": GRADES | {"name": "1-4", "maximum": 4}}
+    stars = {"task": "image_understanding", "scale": GRADES | {"name": "1-7", "maximum": 7}}
+    files = [
+        written(tmp_path, "overall", points(2, **clips, dimension="overall")),
+        written(tmp_path, "grades", points(9, task="video_generation", scale=GRADES, dimension="motion")),
+        written(tmp_path, "stars", points(3, **stars)),
+        written(tmp_path, "pairs", pairs(3)),
+    ]
+    # Overall before dimensions; no form for 1-7, so it is carried over to the task's own; no points, no scale.
+    assert point_scales(mix_report(files, {})) == {"video_generation": "1-4"}
+    assert point_scales(mix_report([files[1]], {})) == {"video_generation": "bad-normal-good"}

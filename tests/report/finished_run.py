@@ -127,7 +127,7 @@ def policy_figures(none: bool = False) -> dict[str, Any]:
     return {
         **found,
         "headline": "whole",
-        "all": {"colour": found, "judge_score": own, "whole": found},
+        "all": {"colour": found, "judge_score": own, "usable": found, "whole": found},
     }
 
 

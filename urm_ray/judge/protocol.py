@@ -7,8 +7,8 @@ judge may give. Reading an answer back is the other half of the same table, so t
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -148,6 +148,13 @@ class Protocol:
         if kind == "pair" or (scale is None and dimension in (None, OVERALL)):
             return self.forms[task, kind]
         return self.points[task].form(scale, dimension)
+
+    def on(self, scales: Mapping[str, str]) -> Protocol:
+        """The same with other scales of their own for some tasks; ValueError if a scale is not known."""
+        if unknown := set(scales.values()) - set(SCALES):
+            raise ValueError(f"no scale {', '.join(map(repr, unknown))}; there are {', '.join(SCALES)}")
+        points = {t: replace(p, scale=SCALES[scales[t]]) if t in scales else p for t, p in self.points.items()}
+        return replace(self, points=points)
 
     def form_of(self, row: dict[str, Any]) -> Form:
         """The form that a `schema.PREFERENCE` row is an answer to: a point on its own scale where there is a form for

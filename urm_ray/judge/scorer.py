@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,13 +91,18 @@ class JudgeScorer:
         self.engine, self.protocol, self.min_mass, self.sampling = engine, forms, min_mass, sampling
 
     @classmethod
-    def load(cls, path: str, config: JudgeConfig, min_mass: float | None = None) -> JudgeScorer:
-        """The judge in a folder, as configured; `min_mass` stands in for the configured one."""
+    def load(
+        cls, path: str, config: JudgeConfig, min_mass: float | None = None, scales: Mapping[str, str] | None = None
+    ) -> JudgeScorer:
+        """The judge in a folder, as configured; `min_mass` stands in for the configured one.
+
+        scales: for a task, the scale that candidates are scored on (`SCALES`), else the protocol's.
+        """
         engine = TransformersEngine(
             path, config.dtype, batch=config.batch, attention=config.attention, clips=config.clips
         )
         least = config.min_mass if min_mass is None else min_mass
-        return cls(engine, protocol(config.protocol), least, config.clips)
+        return cls(engine, protocol(config.protocol).on(scales or {}), least, config.clips)
 
     def ask(self, items: Sequence[Item]) -> list[PairVerdict | PointVerdict]:
         """One verdict an item, in order; pair and point questions share the engine's batches."""

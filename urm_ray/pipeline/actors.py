@@ -72,16 +72,22 @@ class Sample:
 
 
 class Judge:
-    """Adds the verdict columns of `schema.JUDGED_SET` to candidate sets."""
+    """Adds the verdict columns of `schema.JUDGED_SET` to candidate sets. scales: of `mix_report.learned_scales`."""
 
     def __init__(
-        self, config: dict[str, Any], path: str, judge_digest: str, num_cpus: float, rank: bool = True
+        self,
+        config: dict[str, Any],
+        path: str,
+        judge_digest: str,
+        scales: dict[str, str],
+        num_cpus: float,
+        rank: bool = True,
     ) -> None:
         from urm_ray.judge.scorer import JudgeScorer
 
         use_threads(num_cpus)
         self.config = Config(**config)
-        self.scorer = JudgeScorer.load(path, self.config.judge)
+        self.scorer = JudgeScorer.load(path, self.config.judge, scales=scales)
         self.digest, self.rank = judge_digest, rank
 
     def __call__(self, batch: pa.Table) -> pa.Table:

@@ -11,6 +11,7 @@ from urm_ray.config import Task
 from urm_ray.evaluation.policy import compare_policies, is_hacking
 from urm_ray.models import resolve
 from urm_ray.pipeline.actors import Judge, Sample, Score
+from urm_ray.pipeline.mix_report import learned_scales
 from urm_ray.pipeline.pools import actor_pool, bind
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, stream_units
@@ -71,6 +72,7 @@ def _measure(run: Run, stage: Stage, task: Task, part: str, path: str, weights: 
                 config=dump,
                 path=store.local_dir(reward.path("model")),
                 judge_digest=reward.digest,
+                scales=learned_scales(reward),
                 num_cpus=settings.judge_pool.num_cpus,
                 rank=False,
             ),

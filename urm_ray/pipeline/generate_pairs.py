@@ -13,6 +13,7 @@ from urm_ray.pairs.audit import audit, need_spread
 from urm_ray.pairs.sifting import last_place
 from urm_ray.pipeline.actors import Judge, Sample, Sift
 from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.mix_report import learned_scales
 from urm_ray.pipeline.pools import actor_pool, bind
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, stream_units
@@ -49,7 +50,14 @@ def generate(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
             **actor_pool(pools.sampler_pool),
         )
         return rows.map_batches(
-            bind(Judge, config=dump, path=judge, judge_digest=judge_digest, num_cpus=pools.judge_pool.num_cpus),
+            bind(
+                Judge,
+                config=dump,
+                path=judge,
+                judge_digest=judge_digest,
+                scales=learned_scales(reward),
+                num_cpus=pools.judge_pool.num_cpus,
+            ),
             batch_size=1,
             batch_format="pyarrow",
             udf_modifying_row_count=False,

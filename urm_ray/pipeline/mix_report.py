@@ -11,8 +11,13 @@ import pyarrow.compute as pc
 
 from urm_ray import store
 from urm_ray.config import Task
+from urm_ray.judge.protocol import OVERALL
+from urm_ray.judge.scale import SCALES
+from urm_ray.store import Stage
 
 KINDS_OF_ROWS = ["task", "kind", "source", "scale", "dimension"]
+MIX = "mix.json"
+"""The file of the reward stage that holds the report."""
 _COLUMNS = [*KINDS_OF_ROWS, "label", "rationale"]
 
 
@@ -44,6 +49,26 @@ def mix_report(files: Sequence[str], weights: Mapping[Task, float]) -> dict[str,
         for group in order
     ]
     return {"examples": examples, "groups": groups, "tasks": _of_tasks(found, weights, examples)}
+
+
+def point_scales(mix: Mapping[str, Any]) -> dict[str, str]:
+    """For each task with point rows, the scale on which most examples score a candidate overall, else in a dimension.
+
+    A judge knows the numbers of the scales it was trained on; asked on another one, it answers as its base would. A
+    scale that there is no form for (`SCALES`) is carried over to the task's own, so the task is then left out.
+    """
+    found: dict[str, Counter[tuple[bool, str]]] = {}
+    for group in mix["groups"]:
+        if group["kind"] == "point":
+            overall = group["dimension"] in (None, OVERALL)
+            found.setdefault(group["task"], Counter())[overall, group["scale"]] += group["examples"]
+    best = {task: max(counts, key=lambda kind: (kind[0], counts[kind]))[1] for task, counts in found.items()}
+    return {task: scale for task, scale in best.items() if scale in SCALES}
+
+
+def learned_scales(reward: Stage) -> dict[str, str]:
+    """`point_scales` of what the judge of a finished stage was trained on."""
+    return point_scales(store.read_json(reward.path(MIX)))
 
 
 def _counted(file: str) -> list[dict[str, Any]]:

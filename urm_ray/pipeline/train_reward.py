@@ -7,7 +7,7 @@ from typing import Any
 from urm_ray import schema, store
 from urm_ray.models import resolve
 from urm_ray.pipeline.context import connect
-from urm_ray.pipeline.mix_report import mix_lines, mix_report
+from urm_ray.pipeline.mix_report import MIX, mix_lines, mix_report
 from urm_ray.pipeline.mixture import mixture
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
@@ -24,8 +24,13 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
     mix = mixture(run)
     total = sum(mix.examples.values())
     counted = mix_report(mix.files, config.task_weights)
-    store.write_json(stage.path("mix.json"), counted)
+    store.write_json(stage.path(MIX), counted)
     print("[reward] one pass of the mixture; a pair is two examples, one for each order", *mix_lines(counted), sep="\n")
+    scored = {group["task"] for group in counted["groups"] if group["kind"] == "point"}
+    for task in sorted(set(run.config.tasks) - scored):
+        print(
+            f"[reward] no point row of {task}: the judge does not learn the scores by which its candidates are sifted"
+        )
     seen = config.steps * config.accumulate * config.batch * config.workers
     print(f"[reward] {config.steps} steps see {seen:,} examples, {seen / total:.2f} passes", flush=True)
     rows = training_rows(mix.files, schema.PREFERENCE.names, passes_needed(total, config)).map_batches(

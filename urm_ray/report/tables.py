@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from urm_ray.evaluation.policy import JUDGE_SCORE, USABLE
 from urm_ray.report.charts import Mark, domain_of, gain_domain, whiskers
 from urm_ray.report.header import alarm
 from urm_ray.report.markup import Html, el, path
@@ -68,14 +69,14 @@ def judge_section(judge: Mapping[str, Any]) -> Html:
 
 def policy_table(policy: Mapping[str, Any]) -> Html:
     """All figures before and after: the headline first, the judge's own score last."""
-    names = sorted(policy["all"], key=lambda n: (n == "judge_score", n != policy["headline"], n))
+    names = sorted(policy["all"], key=lambda n: (n == JUDGE_SCORE, n == USABLE, n != policy["headline"], n))
     triples = {name: [policy["all"][name].get(k) for k in ("before", "after", "gain")] for name in names}
     domains = {name: domain_of(triple[:2]) for name, triple in triples.items()}
     unit = gain_domain([triples[n][2] for n in names if domains[n] == (0.0, 1.0)])
     rows = []
     for name in names:
         before, after, gain = triples[name]
-        own = name == "judge_score"
+        own = name == JUDGE_SCORE
         main = el("span", "headline", class_="badge main") if name == policy["headline"] else None
         badge = el("span", "the judge itself" if own else "independent", class_=f"badge {'own' if own else 'free'}")
         marks = [Mark("before", "before", before), Mark("after", "after", after)]
@@ -101,7 +102,9 @@ def policy_section(policy: Mapping[str, Any], scorer: str) -> Html:
         " come from ",
         path(scorer or NONE),
         ", a scorer that had no part in the pairs; the judge's own score is shown to see whether both agree. "
-        "Means are over prompts, gains are paired prompt by prompt, n counts prompts; hollow is before, filled after.",
+        "Means are over prompts, gains are paired prompt by prompt, n counts prompts; hollow is before, filled after. "
+        "A candidate that could not be made or shown, as an answer without an end, is not usable and has no other "
+        "figure.",
     ]
     watched = (
         f"Reward hacking would be a rise of the judge's own score with a fall of {words(policy['headline'])}, both "

@@ -7,7 +7,7 @@
 
 Each takes up to an hour and a quarter of two CPU cores; text_to_video starts from text_to_image, answerer from vlm.
 `--set name=value` changes a build setting. The settings and the measured quality are stored beside the weights as
-build.json.
+build.json, with the record of the checkpoint that it started from.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from urm_ray.config_file import override
+from urm_ray.models import resolve
 
+RECORD = "build.json"
 KINDS = ("text_to_image", "text_to_video", "vlm", "answerer")
 
 
@@ -44,6 +46,20 @@ def builder(kind: str) -> tuple[type, Callable[[Any, Path], dict[str, Any]]]:
     return build_diffusion.DiffusionBuild, build_diffusion.build
 
 
+def history(start: str | None) -> dict[str, Any] | None:
+    """The record of the checkpoint that a build starts from, if it has one."""
+    file = Path(resolve(start)) / RECORD if start else None
+    return json.loads(file.read_text()) if file and file.exists() else None
+
+
+def forget_folders(checkpoint: Path) -> None:
+    """Takes out of its configurations where the models that it started from lay on this machine."""
+    for file in checkpoint.rglob("*.json"):
+        values = json.loads(file.read_text())
+        if isinstance(values, dict) and values.pop("_name_or_path", None):
+            file.write_text(json.dumps(values, indent=2) + "\n")
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=KINDS)
@@ -56,14 +72,17 @@ def main(argv: list[str] | None = None) -> int:
     settings_class, build = builder(arguments.kind)
     settings = settings_class(**values)
     arguments.out.mkdir(parents=True, exist_ok=True)
+    start = history(getattr(settings, "start", None))
     started = time.monotonic()
     measured = build(settings, arguments.out)
     record = {
         "settings": settings.model_dump(),
         "measured": measured,
         "minutes": round((time.monotonic() - started) / 60, 1),
+        "start": start,
     }
-    (arguments.out / "build.json").write_text(json.dumps(record, indent=2) + "\n")
+    forget_folders(arguments.out)
+    (arguments.out / RECORD).write_text(json.dumps(record, indent=2) + "\n")
     print(json.dumps(record))
     return 0
 
