@@ -1,5 +1,6 @@
 import errno
 import itertools
+import os
 import sys
 import types
 
@@ -199,3 +200,17 @@ def test_a_missing_checkpoint_is_one_sentence_of_the_whole_job(tmp_path):
     assert [line for line in done.stderr.splitlines() if line.startswith("error")] == [
         f"error: there is no checkpoint at /nowhere/vlm (trace in {tmp_path}/run/error.log)"
     ]
+
+
+def test_a_plan_whose_reader_has_gone_is_no_error(tmp_path, monkeypatch):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        path = config(
+            tmp_path,
+            f"run: {{dir: {tmp_path}/run}}\njudge_base: {{path: 'urm_ray.scenes:checkpoints/vlm'}}\n"
+            "policies: {image_generation: {path: 'urm_ray.scenes:checkpoints/text_to_image'}}\n",
+        )
+        assert cli.main(["pipeline"], "", ["--config", path, "--plan"]) == 141
+    assert not (tmp_path / "run" / "error.log").exists()

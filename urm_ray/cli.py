@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from urm_ray.config import Config
@@ -81,9 +81,7 @@ def _run(names: Sequence[str], config: Config, plan_only: bool) -> int:
     run = Run(config)
     try:
         if plan_only:
-            for line in _plan(run, names):
-                print(line)
-            return 0
+            return _print(_plan(run, names))
         with run.folder.lock():
             _work(run, names)
         return 0
@@ -92,6 +90,15 @@ def _run(names: Sequence[str], config: Config, plan_only: bool) -> int:
         return 130
     except BaseException as error:
         return _explain(error, run)
+
+
+def _print(lines: Iterable[str]) -> int:
+    try:
+        print(*lines, sep="\n", flush=True)
+    except BrokenPipeError:  # as in `--plan | head`: whoever read it has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return 0
 
 
 def _explain(error: BaseException, run: Any) -> int:

@@ -1,5 +1,6 @@
 import pytest
 import torch
+import trl.trainer.utils
 from helpers import pair_preference, point_preference
 from trl import SFTConfig
 
@@ -9,7 +10,7 @@ from urm_ray.models import load_processor, load_vlm
 from urm_ray.training.callback import RayTrainCallback
 from urm_ray.training.collate import RewardCollate, both_orders
 from urm_ray.training.guards import TrainingError
-from urm_ray.training.reward_sft import RewardTrainer
+from urm_ray.training.reward_sft import RewardTrainer, project_labels_alone
 
 ARGUMENTS = {"use_cpu": True, "report_to": [], "bf16": False, "gradient_checkpointing": False, "disable_tqdm": True}
 STEPS = {"max_steps": 3, "logging_steps": 1, "logging_nan_inf_filter": False, "save_strategy": "no"}
@@ -19,17 +20,13 @@ class Stream(list):
     start = 0
 
 
-def test_a_judge_whose_loss_is_not_a_number_is_stopped_at_the_next_log(vlm_path, tmp_path, capsys):
-    processor = load_processor(vlm_path)
-    rows = both_orders(schema.table_of([pair_preference(), point_preference()], schema.PREFERENCE))
-    batch = RewardCollate(processor, protocol("unified"))(rows)
-    broken = batch | {"pixel_values": torch.full_like(batch["pixel_values"], torch.nan)}
-    trainer = RewardTrainer(
+def trainer_of(vlm_path, processor, folder, batches) -> RewardTrainer:
+    return RewardTrainer(
         model=load_vlm(vlm_path, device="cpu")[0],
         args=SFTConfig(
             **ARGUMENTS,
             **STEPS,
-            output_dir=str(tmp_path),
+            output_dir=str(folder),
             max_length=None,
             dataset_kwargs={"skip_prepare_dataset": True},
             learning_rate=1e-4,
@@ -37,8 +34,39 @@ def test_a_judge_whose_loss_is_not_a_number_is_stopped_at_the_next_log(vlm_path,
         processing_class=processor,
         data_collator=lambda rows: rows,
         callbacks=[RayTrainCallback("reward")],
-        batches=Stream([batch, batch, broken]),
+        batches=Stream(batches),
     )
+
+
+def test_only_positions_with_a_label_are_projected_and_the_loss_is_the_same(vlm_path, tmp_path, monkeypatch):
+    processor = load_processor(vlm_path)
+    rows = both_orders(schema.table_of([pair_preference(), point_preference()], schema.PREFERENCE))
+    batch = RewardCollate(processor, protocol("unified"))(rows)
+    projected, kernel = [], trl.trainer.utils._ChunkedLogProbFunction.apply
+
+    def apply(hidden, *rest):
+        projected.append(len(hidden))
+        return kernel(hidden, *rest)
+
+    monkeypatch.setattr(trl.trainer.utils._ChunkedLogProbFunction, "apply", apply)
+    monkeypatch.setattr(trl.trainer.utils, "_use_triton", trl.trainer.utils._use_triton)  # put back after the test
+    losses = []
+    for number in range(2):
+        trainer = trainer_of(vlm_path, processor, tmp_path / str(number), [batch] * 3)
+        trainer.train()
+        losses.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
+        project_labels_alone()
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    labels = batch["labels"][:, 1:]
+    assert set(projected) == {labels.numel(), int((labels != -100).sum())}
+
+
+def test_a_judge_whose_loss_is_not_a_number_is_stopped_at_the_next_log(vlm_path, tmp_path, capsys):
+    processor = load_processor(vlm_path)
+    rows = both_orders(schema.table_of([pair_preference(), point_preference()], schema.PREFERENCE))
+    batch = RewardCollate(processor, protocol("unified"))(rows)
+    broken = batch | {"pixel_values": torch.full_like(batch["pixel_values"], torch.nan)}
+    trainer = trainer_of(vlm_path, processor, tmp_path, [batch, batch, broken])
     with pytest.raises(TrainingError, match="reward: the loss at step 3 is not a number: lower lr, warm up for longer"):
         trainer.train()
     printed = capsys.readouterr().out

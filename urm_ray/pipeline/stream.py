@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 import ray
+from ray.data._internal.execution.execution_callback import ExecutionCallback
 
 from urm_ray import store
 from urm_ray.config_training import TrainConfig
@@ -58,6 +60,16 @@ def stream_units(
 CHUNK_BYTES = 32 << 20
 
 
+class Unhurried(ExecutionCallback):
+    """Lets the loop that feeds a training pause. While the workers are busy there is nothing for it to do, and in Ray
+    2.60 it then goes round without a pause, on a whole CPU core that small machines need for the training."""
+
+    PAUSE = 0.02
+
+    def on_execution_step(self, executor: Any) -> None:
+        time.sleep(self.PAUSE)
+
+
 class ReadFiles:
     """Turns rows that each name some parquet files into the rows of these files."""
 
@@ -84,9 +96,9 @@ def training_rows(files: list[str], columns: list[str], passes: int) -> Any:
             chunks.append([])
             size = 0
     items = [{"files": chunk} for chunk in chunks if chunk] * passes
-    return ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-        ReadFiles(columns), batch_size=1, batch_format="pyarrow", num_cpus=LIGHT
-    )
+    rows = ray.data.from_items(items, override_num_blocks=len(items))
+    rows.context.custom_execution_callback_classes.append(Unhurried)
+    return rows.map_batches(ReadFiles(columns), batch_size=1, batch_format="pyarrow", num_cpus=LIGHT)
 
 
 def passes_needed(rows: int, config: TrainConfig) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import ray.train
+import trl.trainer.utils
 from datasets import Dataset as HfDataset
 from datasets.table import InMemoryTable
 from trl import SFTConfig, SFTTrainer
@@ -34,6 +35,15 @@ class RewardTrainer(SFTTrainer):
         return self.batches
 
 
+def project_labels_alone() -> None:
+    """Lets TRL's LM head skip positions without a label on a CPU too, as it does where Triton runs; the loss is equal.
+
+    Elsewhere it projects all positions, for compilers that want fixed shapes. Answers are a twentieth of them here.
+    """
+    theirs = trl.trainer.utils._use_triton
+    trl.trainer.utils._use_triton = lambda device: device.type == "cpu" or theirs(device)
+
+
 def reward_loop(settings: dict[str, Any]) -> None:
     """One Ray Train worker.
 
@@ -41,6 +51,7 @@ def reward_loop(settings: dict[str, Any]) -> None:
     """
     config = RewardConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
+    project_labels_alone()
     arguments = trainer_arguments(config, scratch, settings["seed"], use_cpu=not config.use_gpu)
     arguments = SFTConfig(
         **arguments, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, average_tokens_across_devices=True
