@@ -206,5 +206,7 @@ def test_one_judge_serves_several_tasks(tmp_path: Path) -> None:
         assert all(media in row["context"][0]["data"][:12] for row in judged[task])
     clips = [c["media"] for row in judged["video_generation"] for c in row["candidates"]]
     assert {(clip["kind"], clip["frames"]) for clip in clips} == {("video", 8)}
+    # Of clips the preferences hold no score on the protocol's own scale, 1-10.
+    assert {row["scale"]["name"] for row in judged["video_generation"]} == {"1-4"}
     page = (run / "report.html").read_text()
     assert all(row["prompt"].splitlines()[0] in page for row in judged["video_generation"][:1])

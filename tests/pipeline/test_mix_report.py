@@ -129,3 +129,11 @@ def test_candidates_are_scored_on_the_scale_that_the_judge_learned(tmp_path: Pat
     # Overall before dimensions; no form for 1-7, so it is carried over to the task's own; no points, no scale.
     assert point_scales(mix_report(files, {})) == {"video_generation": "1-4"}
     assert point_scales(mix_report([files[1]], {})) == {"video_generation": "bad-normal-good"}
+
+
+def test_a_task_whose_scores_are_not_taught_is_named(files: dict[str, str]) -> None:
+    lines = mix_lines(mix_report([files["pairs"], files["grades"]], {}))
+    assert [line for line in lines if line.startswith("no point row")] == [
+        "no point row of image_generation: the scores by which its candidates are sifted are not learned"
+    ]
+    assert not any("no point row" in line for line in mix_lines(mix_report([files["pairs"], files["points"]], {})))

@@ -105,12 +105,18 @@ def _of_tasks(
 
 
 def mix_lines(mix: Mapping[str, Any]) -> list[str]:
-    """The counts of `mix_report` as a table for a terminal."""
+    """The counts of `mix_report` as a table for a terminal, and what the judge will not have learned."""
     names = [*KINDS_OF_ROWS, "rows", "examples", "share", "ties", "rationales"]
     groups = [[_written(group[name], name) for name in names] for group in mix["groups"]]
     heads = ["task", "rows", "repeats", "examples", "share", "weight"]
     tasks = [[task, *[_written(of[name], name) for name in heads[1:]]] for task, of in mix["tasks"].items()]
-    return [*_aligned([names, *groups], len(KINDS_OF_ROWS)), "", *_aligned([heads, *tasks], 1)]
+    scored = {group["task"] for group in mix["groups"] if group["kind"] == "point"}
+    lacking = [
+        f"no point row of {task}: the scores by which its candidates are sifted are not learned"
+        for task in mix["tasks"]
+        if task not in scored
+    ]
+    return [*_aligned([names, *groups], len(KINDS_OF_ROWS)), "", *_aligned([heads, *tasks], 1), *lacking]
 
 
 def _written(value: Any, name: str) -> str:

@@ -26,11 +26,6 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
     counted = mix_report(mix.files, config.task_weights)
     store.write_json(stage.path(MIX), counted)
     print("[reward] one pass of the mixture; a pair is two examples, one for each order", *mix_lines(counted), sep="\n")
-    scored = {group["task"] for group in counted["groups"] if group["kind"] == "point"}
-    for task in sorted(set(run.config.tasks) - scored):
-        print(
-            f"[reward] no point row of {task}: the judge does not learn the scores by which its candidates are sifted"
-        )
     seen = config.steps * config.accumulate * config.batch * config.workers
     print(f"[reward] {config.steps} steps see {seen:,} examples, {seen / total:.2f} passes", flush=True)
     rows = training_rows(mix.files, schema.PREFERENCE.names, passes_needed(total, config)).map_batches(

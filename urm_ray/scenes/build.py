@@ -7,7 +7,9 @@
 
 Each takes up to an hour and a quarter of two CPU cores; text_to_video starts from text_to_image, answerer from vlm.
 `--set name=value` changes a build setting. The settings and the measured quality are stored beside the weights as
-build.json, with the record of the checkpoint that it started from.
+build.json, with the record of the checkpoint that it started from. The text_to_video that is shipped was made in two
+goes, as its build.json tells; the first, whose settings a build from nothing has by default, hardly binds motion to
+words.
 """
 
 from __future__ import annotations
