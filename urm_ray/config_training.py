@@ -84,6 +84,9 @@ class DpoConfig(TrainConfig):
 
     beta: float = Field(5000.0, gt=0)
     """T * omega(lambda_t) is folded in. The loss uses beta / 2 and mean, not summed, squared errors, as published."""
+    sft_weight: float = Field(0.0, ge=0)
+    """Adds the denoising error of winners, as a share of the reference's, to the loss: as `loss_type: [sigmoid, sft]`
+    does for answers. With it winners' errors do not grow along with losers', so learning rates may be higher."""
     reference: Literal["copy", "adapter_off", "stored"] = "copy"
     """A frozen copy of the policy, the policy with its LoRA adapter switched off, or no model at all: errors of the
     reference that were stored with each pair for a fixed set of timesteps and noises."""

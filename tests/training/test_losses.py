@@ -62,6 +62,33 @@ def test_a_step_down_the_gradient_makes_winners_likelier_and_losers_less_likely(
     assert after.accuracy.tolist() == [1.0] * 3
 
 
+@given(st.integers(0, 1000), st.sampled_from(SHAPES), st.sampled_from([0.5, 4.0]))
+def test_the_winners_own_error_counts_as_a_share_of_the_references(seed, shape, weight):
+    predicted, reference, target = tensors(seed, 2, shape)
+    alone = diffusion_dpo_loss(predicted, reference, target, 1.0)
+    both = diffusion_dpo_loss(predicted, reference, target, 1.0, weight)
+    shares = alone.winner_error / alone.winner_reference - 1
+    assert float(both.loss) == pytest.approx(float(alone.loss) + weight * float(shares.mean()), rel=1e-4)
+    start = diffusion_dpo_loss(reference, reference, target, 5000.0, weight)
+    assert float(start.loss) == pytest.approx(math.log(2), abs=1e-5)
+
+
+def test_with_it_a_winner_is_held_where_dpo_lets_it_go():
+    # Both samples lie along one weight: DPO raises both errors, since the loser's rises more.
+    slope, target = torch.tensor([[1.0], [3.0]]), torch.zeros(2, 1)
+    gradients = []
+    for weight in (0.0, 4.0):
+        prediction = torch.ones(1, requires_grad=True)
+        diffusion_dpo_loss(prediction * slope, slope.clone(), target, 0.1, weight).loss.backward()
+        gradients.append(float(prediction.grad))
+    assert gradients[0] < 0 < gradients[1]
+
+
+def test_a_reference_without_error_does_not_divide_by_nothing():
+    target = torch.zeros(2, 4)
+    assert math.isfinite(float(diffusion_dpo_loss(target.clone(), target, target, 1.0, 4.0).loss))
+
+
 def test_no_gradient_reaches_the_reference():
     predicted, reference, target = (t.requires_grad_(True) for t in tensors(0, 2, (3, 2, 2)))
     result = diffusion_dpo_loss(predicted, reference, target.detach(), 1.0)

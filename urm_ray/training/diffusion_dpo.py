@@ -72,16 +72,17 @@ class DiffusionDpoTrainer(Trainer):
 
     def _loss(self, model: Any, inputs: dict[str, Any], noised: Noised, numbers: list[int]) -> DiffusionDpo:
         predicted = predict(model, noised, inputs["embedding"])
+        beta, sft_weight = self.config.beta, self.config.sft_weight
         if self.config.reference == "stored":
             which = torch.tensor(numbers * 2, device=predicted.device)[:, None]
             errors = sample_errors(predicted, noised.target)
-            return dpo_loss_of_errors(errors, inputs["reference"].gather(1, which)[:, 0], self.config.beta)
+            return dpo_loss_of_errors(errors, inputs["reference"].gather(1, which)[:, 0], beta, sft_weight)
         off: Any = contextlib.nullcontext()
         if self.config.reference == "adapter_off":
             off = self.accelerator.unwrap_model(model).disable_adapter()
         with torch.no_grad(), off:
             reference = predict(self.reference or model, noised, inputs["embedding"])
-        return diffusion_dpo_loss(predicted, reference, noised.target, self.config.beta)
+        return diffusion_dpo_loss(predicted, reference, noised.target, beta, sft_weight)
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         ids = inputs["ids"]

@@ -26,7 +26,7 @@ def sample_errors(predicted: torch.Tensor, target: torch.Tensor) -> torch.Tensor
 
 
 def diffusion_dpo_loss(
-    predicted: torch.Tensor, reference: torch.Tensor, target: torch.Tensor, beta: float
+    predicted: torch.Tensor, reference: torch.Tensor, target: torch.Tensor, beta: float, sft_weight: float = 0.0
 ) -> DiffusionDpo:
     """`dpo_loss_of_errors` of two models' predictions.
 
@@ -35,13 +35,16 @@ def diffusion_dpo_loss(
     """
     with torch.no_grad():
         reference_errors = sample_errors(reference, target)
-    return dpo_loss_of_errors(sample_errors(predicted, target), reference_errors, beta)
+    return dpo_loss_of_errors(sample_errors(predicted, target), reference_errors, beta, sft_weight)
 
 
-def dpo_loss_of_errors(errors: torch.Tensor, reference: torch.Tensor, beta: float) -> DiffusionDpo:
+def dpo_loss_of_errors(
+    errors: torch.Tensor, reference: torch.Tensor, beta: float, sft_weight: float = 0.0
+) -> DiffusionDpo:
     """-log sigmoid(-beta / 2 * [(winner - its reference) - (loser - its reference)]) of denoising errors.
 
-    Paper III-D; Diffusion-DPO (arXiv 2311.12908), eq. 14, with T * omega(lambda_t) folded into beta.
+    Paper III-D; Diffusion-DPO (arXiv 2311.12908), eq. 14, with T * omega(lambda_t) folded into beta. On top of it,
+    if asked for, sft_weight * (winner / its reference - 1): what RPO (arXiv 2404.19733) adds to DPO, for denoisers.
 
     errors, reference: (2B,), the B winners first, then their losers in the same order.
     """
@@ -50,8 +53,12 @@ def dpo_loss_of_errors(errors: torch.Tensor, reference: torch.Tensor, beta: floa
     winner, loser = errors.chunk(2)
     winner_reference, loser_reference = reference.detach().chunk(2)
     inside = -0.5 * beta * ((winner - winner_reference) - (loser - loser_reference))
+    loss = -F.logsigmoid(inside).mean()
+    if sft_weight:
+        smallest = torch.finfo(winner.dtype).tiny
+        loss = loss + sft_weight * (winner / winner_reference.clamp(min=smallest) - 1).mean()
     return DiffusionDpo(
-        -F.logsigmoid(inside).mean(),
+        loss,
         winner.detach(),
         loser.detach(),
         winner_reference,
