@@ -259,6 +259,11 @@ class Config(Section):
     def policy(self, task: Task) -> PolicyConfig:
         return self.policies.get(task, PolicyConfig())
 
+    def dpo(self, task: Task) -> DpoConfig | VlmDpoConfig:
+        """How the policy of a task is aligned."""
+        policy = self.policy(task)
+        return policy.vlm_dpo if understands(task) else policy.dpo
+
     def digest_of(self, *names: str) -> str:
         """Digest of the named sections, without what cannot change a result: pools, CPUs and the place of the run."""
         return digest({name: _essential(getattr(self, name)) for name in names})

@@ -102,6 +102,11 @@ class DpoConfig(TrainConfig):
     for this many logs; 0 never stops."""
     guard_ratio: float = Field(0.5, gt=0)
 
+    @property
+    def plain(self) -> bool:
+        """Whether the loss is the paper's and nothing else."""
+        return self.sft_weight == 0
+
     @model_validator(mode="after")
     def _reference_needs_adapter(self) -> DpoConfig:
         if self.reference == "adapter_off" and self.lora is None:
@@ -139,6 +144,11 @@ class VlmDpoConfig(TrainConfig):
     logs; 0 never stops."""
     guard_ratio: float = Field(0.5, gt=0)
     """Fall of the mean log-probability as a share of the reference's: 0.5 is from -20 to -30."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether the loss is the paper's and nothing else."""
+        return self.loss_type == ["sigmoid"]
 
     @model_validator(mode="after")
     def _losses_fit_together(self) -> VlmDpoConfig:

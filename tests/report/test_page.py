@@ -2,6 +2,7 @@ import base64
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clip_files import noise
@@ -70,6 +71,20 @@ def test_all_sections_are_there_in_order(page: Page) -> None:
         "9 of 12 prompts gave a preference pair",
     ):
         assert said in page.text, said
+
+
+@pytest.mark.parametrize(
+    ("task", "losses"),
+    [("image_generation", {"dpo": {"sft_weight": 1.0}}), ("image_understanding", {"vlm_dpo": {"loss_type": ["ipo"]}})],
+)
+def test_a_loss_that_is_more_than_dpo_is_not_measured_against_ln_2(
+    tmp_path: Path, task: Task, losses: dict[str, Any]
+) -> None:
+    assert "below ln 2" in page_of(finished_run(tmp_path / "plain", tasks=[task])).text
+    policy = {"path": "pkg:policy", "evaluate": {"scorer": "pkg.oracle:Oracle"}}
+    page = page_of(finished_run(tmp_path / "more", tasks=[task], settings={"policies": {task: policy | losses}}))
+    assert "below ln 2" not in page.text
+    assert "the other losses that the configuration adds" in page.text
 
 
 def test_the_page_asks_for_nothing_outside_of_itself(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from urm_ray import store
+from urm_ray.config import Task
 from urm_ray.report.charts import Series, legend, line_chart
 from urm_ray.report.markup import Html, el
 from urm_ray.report.summary import Sources
@@ -36,17 +37,22 @@ def reward_curves(history: History) -> Html:
     )
 
 
-def dpo_curves(history: History) -> Html:
-    """DPO loss against ln 2, how far both sides have gone from the reference, and the pairs that are told apart."""
+def dpo_curves(history: History, plain: bool) -> Html:
+    """DPO loss, how far both sides have gone from the reference, and the pairs that are told apart.
+
+    plain: whether the loss is DPO's alone, which starts at ln 2.
+    """
     answers = any("rewards/chosen" in entry for entry in history)
     return el(
         "div",
         _chart(
             "DPO loss",
-            "below ln 2 the policy prefers the chosen candidates more than its reference does",
+            "below ln 2 the policy prefers the chosen candidates more than its reference does"
+            if plain
+            else "with the other losses that the configuration adds to it",
             [curve(history, "loss", "loss", "winner")],
             "loss",
-            (math.log(2), "ln 2"),
+            (math.log(2), "ln 2") if plain else None,
         ),
         _rewards(history) if answers else _errors(history),
         _chart(
@@ -82,8 +88,8 @@ def _rewards(history: History) -> Html:
     )
 
 
-def training_section(sources: Sources, task: str) -> Html:
-    return dpo_curves(store.read_json(sources.of("dpo", task).path("history.json")))
+def training_section(sources: Sources, task: Task) -> Html:
+    return dpo_curves(store.read_json(sources.of("dpo", task).path("history.json")), sources.config.dpo(task).plain)
 
 
 def judge_training(sources: Sources) -> Html:
