@@ -103,8 +103,9 @@ def test_a_training_starts_at_ln_2_and_moves(kind, changes, request, plain_clips
     assert all(abs(loss - math.log(2)) > 1e-3 for loss in found[1:])
 
 
-def test_encoded_pairs_train_as_pictures_and_captions_would(image_policy, tmp_path):
-    config = settings()
+@pytest.mark.parametrize("weight", [0.0, 2.0])
+def test_encoded_pairs_train_as_pictures_and_captions_would(weight, image_policy, tmp_path):
+    config = settings(sft_weight=weight)
     found = losses(trainer(image_policy, config, encoded(image_policy, "image", config), tmp_path))
 
     # The same training written out, with everything encoded anew at every step.
@@ -127,8 +128,10 @@ def test_encoded_pairs_train_as_pictures_and_captions_would(image_policy, tmp_pa
             noisy = policy.scheduler.add_noise(clean, noise, t)
             before = frozen(noisy, t, hidden).sample
         after = policy.unet(noisy, t, hidden).sample
-        gain = (after - noise).square().mean((1, 2, 3)) - (before - noise).square().mean((1, 2, 3))
+        error, reference = ((made - noise).square().mean((1, 2, 3)) for made in (after, before))
+        gain = error - reference
         loss = -F.logsigmoid(-config.beta / 2 * (gain[:PAIRS] - gain[PAIRS:])).mean()
+        loss = loss + weight * (gain / reference)[:PAIRS].mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(policy.unet.parameters(), 1.0)
@@ -142,10 +145,10 @@ def _pixels(candidate: dict) -> torch.Tensor:
     return torch.tensor(list(image.tobytes()), dtype=torch.float32).reshape(*image.size, 3).permute(2, 0, 1) / 127.5 - 1
 
 
-@pytest.mark.parametrize("kind", ["image", "video"])
-def test_stored_errors_train_as_a_frozen_copy_would_on_the_same_draws(kind, request, plain_clips, tmp_path):
+@pytest.mark.parametrize(("kind", "weight"), [("image", 0.0), ("video", 0.0), ("image", 2.0)])
+def test_stored_errors_train_as_a_frozen_copy_would_on_the_same_draws(kind, weight, request, plain_clips, tmp_path):
     path = request.getfixturevalue(f"{kind}_policy")
-    config = settings(reference="stored", stored_draws=3)
+    config = settings(reference="stored", stored_draws=3, sft_weight=weight)
     batch = encoded(path, kind, config)
     stored = trainer(path, config, batch, tmp_path)
     forwards = []
@@ -153,7 +156,7 @@ def test_stored_errors_train_as_a_frozen_copy_would_on_the_same_draws(kind, requ
     found = losses(stored)
     assert len(forwards) == config.steps, "the reference ran too"
     assert stored.reference is None
-    copied = losses(trainer(path, settings(), batch, tmp_path, draws=config))
+    copied = losses(trainer(path, settings(sft_weight=weight), batch, tmp_path, draws=config))
     assert found == pytest.approx(copied, rel=1e-3, abs=1e-4)
 
 
