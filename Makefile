@@ -1,7 +1,7 @@
 # Everything on a fresh Debian machine with Python 3.11, git, make and g++:
 #   make quickstart   sets up and runs the whole loop on the embedded world
 #   make test         sets up and passes the tests
-#   make experiments  the paper's experiments in miniature, by arithmetic 78 minutes on 2 cores; goes on where it was stopped
+#   make experiments  the paper's experiments in miniature, 78 minutes on 2 cores; goes on where it was stopped
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready-$(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-12)

@@ -44,6 +44,6 @@ ROUNDS = Experiment(
     variants,
     findings,
     "The independent scorer's headline figure on the same held-out prompts and seeds. Both rounds have the same judge, "
-    "prompts to train on, steps and number of pairs.",
+    "prompts to train on, steps and limit of pairs.",
     {"first round": "one round is all there is", "second round": "not done"},
 )
