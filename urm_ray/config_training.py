@@ -148,7 +148,7 @@ class VlmDpoConfig(TrainConfig):
     @property
     def plain(self) -> bool:
         """Whether the loss is the paper's and nothing else."""
-        return self.loss_type == ["sigmoid"]
+        return self.loss_type == ["sigmoid"] and self.loss_weights in (None, [1.0])
 
     @model_validator(mode="after")
     def _losses_fit_together(self) -> VlmDpoConfig:

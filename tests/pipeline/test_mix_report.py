@@ -132,8 +132,9 @@ def test_candidates_are_scored_on_the_scale_that_the_judge_learned(tmp_path: Pat
 
 
 def test_a_task_whose_scores_are_not_taught_is_named(files: dict[str, str]) -> None:
-    lines = mix_lines(mix_report([files["pairs"], files["grades"]], {}))
-    assert [line for line in lines if line.startswith("no point row")] == [
-        "no point row of image_generation: the scores by which its candidates are sifted are not learned"
-    ]
+    mix = mix_report([files["pairs"], files["grades"]], {})
+    lacking = "no point row of {}: the scores by which its candidates are sifted are not learned"
+    assert mix_lines(mix)[-1] == lacking.format("image_generation")
+    without = mix_lines(mix, ["image_generation", "video_understanding"])  # the second has no preferences at all
+    assert without[-2:] == [lacking.format(task) for task in ("image_generation", "video_understanding")]
     assert not any("no point row" in line for line in mix_lines(mix_report([files["pairs"], files["points"]], {})))

@@ -75,7 +75,11 @@ def test_all_sections_are_there_in_order(page: Page) -> None:
 
 @pytest.mark.parametrize(
     ("task", "losses"),
-    [("image_generation", {"dpo": {"sft_weight": 1.0}}), ("image_understanding", {"vlm_dpo": {"loss_type": ["ipo"]}})],
+    [
+        ("image_generation", {"dpo": {"sft_weight": 1.0}}),
+        ("image_understanding", {"vlm_dpo": {"loss_type": ["ipo"]}}),
+        ("image_understanding", {"vlm_dpo": {"loss_weights": [0.5]}}),
+    ],
 )
 def test_a_loss_that_is_more_than_dpo_is_not_measured_against_ln_2(
     tmp_path: Path, task: Task, losses: dict[str, Any]
@@ -84,7 +88,7 @@ def test_a_loss_that_is_more_than_dpo_is_not_measured_against_ln_2(
     policy = {"path": "pkg:policy", "evaluate": {"scorer": "pkg.oracle:Oracle"}}
     page = page_of(finished_run(tmp_path / "more", tasks=[task], settings={"policies": {task: policy | losses}}))
     assert "below ln 2" not in page.text
-    assert "the other losses that the configuration adds" in page.text
+    assert "more or other losses than DPO alone" in page.text
 
 
 def test_the_page_asks_for_nothing_outside_of_itself(tmp_path: Path) -> None:

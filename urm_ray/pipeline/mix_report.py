@@ -104,8 +104,11 @@ def _of_tasks(
     }
 
 
-def mix_lines(mix: Mapping[str, Any]) -> list[str]:
-    """The counts of `mix_report` as a table for a terminal, and what the judge will not have learned."""
+def mix_lines(mix: Mapping[str, Any], judged: Sequence[str] = ()) -> list[str]:
+    """The counts of `mix_report` as a table for a terminal, and what the judge will not have learned.
+
+    judged: tasks that the judge is meant for; one of them may have no preferences at all.
+    """
     names = [*KINDS_OF_ROWS, "rows", "examples", "share", "ties", "rationales"]
     groups = [[_written(group[name], name) for name in names] for group in mix["groups"]]
     heads = ["task", "rows", "repeats", "examples", "share", "weight"]
@@ -113,8 +116,7 @@ def mix_lines(mix: Mapping[str, Any]) -> list[str]:
     scored = {group["task"] for group in mix["groups"] if group["kind"] == "point"}
     lacking = [
         f"no point row of {task}: the scores by which its candidates are sifted are not learned"
-        for task in mix["tasks"]
-        if task not in scored
+        for task in sorted({*judged, *mix["tasks"]} - scored)
     ]
     return [*_aligned([names, *groups], len(KINDS_OF_ROWS)), "", *_aligned([heads, *tasks], 1), *lacking]
 

@@ -25,7 +25,8 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
     total = sum(mix.examples.values())
     counted = mix_report(mix.files, config.task_weights)
     store.write_json(stage.path(MIX), counted)
-    print("[reward] one pass of the mixture; a pair is two examples, one for each order", *mix_lines(counted), sep="\n")
+    lines = mix_lines(counted, run.config.tasks)
+    print("[reward] one pass of the mixture; a pair is two examples, one for each order", *lines, sep="\n")
     seen = config.steps * config.accumulate * config.batch * config.workers
     print(f"[reward] {config.steps} steps see {seen:,} examples, {seen / total:.2f} passes", flush=True)
     rows = training_rows(mix.files, schema.PREFERENCE.names, passes_needed(total, config)).map_batches(

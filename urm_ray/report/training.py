@@ -49,7 +49,7 @@ def dpo_curves(history: History, plain: bool) -> Html:
             "DPO loss",
             "below ln 2 the policy prefers the chosen candidates more than its reference does"
             if plain
-            else "with the other losses that the configuration adds to it",
+            else "the configuration asks for more or other losses than DPO alone",
             [curve(history, "loss", "loss", "winner")],
             "loss",
             (math.log(2), "ln 2") if plain else None,
