@@ -1,6 +1,9 @@
-"""Reads human preferences and prompts from their sources into parquet in the schema.
+"""Reads human preferences and prompts from their sources into parquet in the schema: those of a run, or published
+data sets, one or a mix, into a folder that a run's `prepare.preferences_path` can name.
 
 python jobs/prepare_data.py --config jobs/configs/quickstart.yaml
+python jobs/prepare_data.py --source evalmuse --path downloads/EvalMuse --out prepared/evalmuse
+python jobs/prepare_data.py --mix jobs/configs/unifiedreward_mix.yaml --out prepared/unifiedreward
 ray job submit --working-dir . -- python jobs/prepare_data.py --config jobs/configs/quickstart.yaml
 """
 
@@ -9,4 +12,4 @@ import sys
 from urm_ray.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["prepare"], __doc__))
+    sys.exit(main(["import", "prepare"], __doc__))

@@ -1,4 +1,6 @@
-"""Trains the base VLM into the judge, on what prepare_data.py wrote.
+"""Trains the base VLM into the judge, and measures it and its base on held-out preferences.
+
+What is prepared already is not prepared again.
 
 python jobs/train_reward.py --config jobs/configs/quickstart.yaml
 ray job submit --working-dir . -- python jobs/train_reward.py --config jobs/configs/quickstart.yaml
@@ -9,4 +11,4 @@ import sys
 from urm_ray.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["reward"], __doc__))
+    sys.exit(main(["prepare", "reward", "judge"], __doc__))

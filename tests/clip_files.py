@@ -70,3 +70,19 @@ def children() -> list[int]:
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
                 found += [int(entry.name)] if parent == os.getpid() else []
     return found
+
+
+def empty_clip() -> bytes:
+    """An mp4 with a track of pictures and no picture in it."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4", options={"movflags": "frag_keyframe+empty_moov"}) as container:
+        stream = container.add_stream("mpeg4", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        container.start_encoding()
+    return buffer.getvalue()
+
+
+def without_index(frames: Sequence[Image.Image]) -> bytes:
+    """An mp4 as a recording leaves it that was not ended: all frames, and no moov that says where."""
+    data = video_file(frames, starts_ms=[125 * i for i in range(len(frames))])
+    return data[: data.index(b"moov") - 4]

@@ -50,3 +50,14 @@ def plain_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     from policies import use_plain_clips
 
     use_plain_clips(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a smoke run that nothing happened to; it is read, and copied to be changed."""
+    from local.smoke import job
+
+    folder = tmp_path_factory.mktemp("smoke") / "run"
+    done = job("pipeline", folder)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder

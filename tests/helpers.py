@@ -14,8 +14,8 @@ from PIL import Image
 
 from urm_ray import schema
 from urm_ray.clips import encode_clip
-from urm_ray.config import Task
-from urm_ray.judge.engine import Question, Reading
+from urm_ray.config_training import Task
+from urm_ray.judge.engine import Question, Reading, Written
 from urm_ray.media import encode_image, image_record
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -157,12 +157,14 @@ def pair_verdict(first: int, second: int, outcome: str) -> dict[str, Any]:
         "p_tie": None,
         "text": None,
         "reason": None,
+        "dimensions": None,
     }
 
 
 def point_verdict(index: int, score: float | None, outcome: str = "score") -> dict[str, Any]:
     """A `schema.POINT_VERDICT` value."""
-    return {"index": index, "outcome": outcome, "score": score, "probabilities": None, "text": None, "reason": None}
+    empty = dict.fromkeys(("probabilities", "text", "reason", "dimensions"))
+    return {"index": index, "outcome": outcome, "score": score} | empty
 
 
 class FakeEngine:
@@ -177,13 +179,26 @@ class FakeEngine:
         return [self.answer(question) for question in questions]
 
 
+class FakeWriter:
+    """An engine that answers with what a function says of a question; it keeps what it was asked."""
+
+    def __init__(self, answer: Callable[[Question], str | Written]) -> None:
+        self.answer = answer
+        self.asked: list[Question] = []
+
+    def write(self, questions: Sequence[Question], max_new_tokens: int) -> list[Written]:
+        self.asked += questions
+        said = [self.answer(question) for question in questions]
+        return [Written(one) if isinstance(one, str) else one for one in said]
+
+
 def prefer_darker(question: Question) -> Reading:
-    """A judge without position bias: of two pictures the lower shade is better, a score is 5 - shade."""
+    """A judge without position bias: of two pictures the lower shade is better, a score is 5 - shade, at least 1."""
     shades = [shade_of(image) for image in question.media]
     if len(shades) == 2:
         winner = 2 if shades[0] == shades[1] else int(shades[1] < shades[0])
         return Reading([0.8 if i == winner else 0.1 for i in range(3)], 1.0)
-    return Reading([float(value == 5 - shades[0]) for value in range(1, 6)], 1.0)
+    return Reading([float(value == max(1, 5 - shades[0])) for value in range(1, 6)], 1.0)
 
 
 def run_python(*arguments: str, timeout: float = 110, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -140,9 +140,9 @@ def test_the_named_stages_run_in_order_under_the_lock(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (OSError(errno.ENOSPC, "x"), "error: no free space in the run folder"),
-        (WrappedError(OSError(errno.ENOSPC, "x")), "error: no free space in the run folder"),
-        (RuntimeError("write failed: [Errno 28] No space left on device"), "error: no free space in the run folder"),
+        (OSError(errno.ENOSPC, "x"), "error: no free space in {folder}"),
+        (WrappedError(OSError(errno.ENOSPC, "x")), "error: no free space in {folder}"),
+        (RuntimeError("write failed: [Errno 28] No space left on device"), "error: no free space in {folder}"),
         (KeyError("column"), "error: KeyError: 'column'"),
         (ValueError("first line\nsecond line"), "error: ValueError: first line ("),
         (RuntimeError(), "error: RuntimeError: no message"),
@@ -153,7 +153,7 @@ def test_an_error_is_one_sentence_and_its_trace_lies_in_the_run(capsys, monkeypa
     assert job(monkeypatch, tmp_path, failing(error)) == 1
     line = capsys.readouterr().err
     assert line.count("\n") == 1
-    assert line.startswith(said)
+    assert line.startswith(said.format(folder=tmp_path / "run"))
     assert f"(trace in {tmp_path}/run/error.log)" in line
     assert "Traceback" in (tmp_path / "run" / "error.log").read_text()
     assert not (tmp_path / "run" / ".lock").exists()
@@ -185,7 +185,8 @@ def test_every_job_says_how_it_is_used_without_loading_anything_heavy():
     assert done.returncode == 0, done.stderr
     for path in JOBS:
         assert f"usage: {path.name}" in done.stdout
-        assert f"python jobs/{path.name} --config" in done.stdout
+        first = {"export.py": "format", "convert_checkpoint.py": "from"}.get(path.name, "config")
+        assert f"python jobs/{path.name} --{first}" in done.stdout
 
 
 def test_a_missing_checkpoint_is_one_sentence_of_the_whole_job(tmp_path):

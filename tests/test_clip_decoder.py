@@ -63,7 +63,7 @@ def test_a_decoder_that_hangs_ends_itself_when_nobody_else_does():
     ours, theirs = socket.socketpair()
     with ours, theirs, subprocess.Popen([sys.executable, "-m", "urm_ray.clip_decoder"], stdin=theirs.fileno()) as child:
         assert receive(ours)[0]["ready"]
-        limits = {"pixels": 10**9, "all_pixels": 10**9, "frames": 10**6, "seconds": 10**6}
+        limits = {"pixels": 10**9, "ratio": 200, "all_pixels": 10**9, "frames": 10**6, "seconds": 10**6}
         request = {"count": None, "rate": None, "maximum": 100, **limits, "limit_s": -4.99}
         send(ours, request, [encode_clip(noise(40, 320, 240), 25)["data"]])
         theirs.close()

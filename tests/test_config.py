@@ -2,8 +2,9 @@ import pytest
 from helpers import TASK, of_policy, run_python
 from pydantic import ValidationError
 
-from urm_ray.config import ClipConfig, Config
+from urm_ray.config import Config
 from urm_ray.config_file import ConfigError, build
+from urm_ray.config_policy import ClipConfig
 from urm_ray.config_training import DpoConfig, LoraConfig, RewardConfig, VlmDpoConfig
 
 
@@ -23,7 +24,7 @@ def refused(values: dict) -> str:
         ({"tasks": [TASK, TASK]}, "once"),
         ({"policies": {"image_making": {}}}, "policies.image_making"),
         ({"tasks": ["image_generations"]}, "tasks.0"),
-        ({"pairs": {"ties": "first"}}, "pairs.ties"),
+        ({"pairs": {"ties": "second"}}, "pairs.ties"),
         ({"pairs": {"min_margin": -0.5}}, "pairs.min_margin"),
         ({"pairs": {"construction": "best"}}, "pairs.construction"),
         ({"pairs": {"keep": 0}}, "pairs.keep"),
@@ -154,7 +155,7 @@ def test_importing_the_configuration_needs_neither_torch_nor_ray():
 
 
 def test_a_task_can_have_other_numbers_of_rows():
-    config = Config(prepare={"train_prompts": 9, "amounts": {"video_generation": {"train_prompts": 3}}})
+    config = Config(prepare={"train_prompts": 9, "tasks": {"video_generation": {"train_prompts": 3}}})
     assert config.prepare.of_task("video_generation").train_prompts == 3
     assert config.prepare.of_task("image_generation").train_prompts == 9
     assert config.prepare.of_task("video_generation").train_pairs == config.prepare.train_pairs

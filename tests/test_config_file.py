@@ -11,7 +11,8 @@ from urm_ray.config_training import LoraConfig
 
 OWN = f"policies.{TASK}"
 POOL = f"{OWN}.evaluate.judge_pool"
-FILES = sorted((ROOT / "jobs/configs").glob("*.y*ml"))
+MIX = "unifiedreward_mix.yaml"  # no run but what prepare_data.py reads: tests/test_config_mix.py
+FILES = [path for path in sorted((ROOT / "jobs/configs").glob("*.yaml")) if path.name != MIX]
 
 
 def write(folder: Path, text: str) -> str:
@@ -174,3 +175,15 @@ def test_a_file_that_extends_nothing_or_itself_is_told(tmp_path):
 
 def test_an_empty_file_is_all_defaults(tmp_path):
     assert load(write(tmp_path, "")) == Config()
+
+
+def test_an_override_changes_one_section_and_not_those_that_share_its_anchor(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        "policies:\n"
+        "  image_generation: {path: a, dpo: &dpo {steps: 6, beta: 500.0}}\n"
+        "  video_generation: {path: b, dpo: *dpo}\n"
+    )
+    policies = load(file, ["policies.image_generation.dpo.steps=8"]).policies
+    assert (policies["image_generation"].dpo.steps, policies["video_generation"].dpo.steps) == (8, 6)
+    assert policies["image_generation"].dpo.beta == policies["video_generation"].dpo.beta == 500.0

@@ -1,16 +1,12 @@
+import errno
 import itertools
-import json
 import os
 import random
-import signal
-import socket
 import subprocess
-import sys
-import time
 
 import pyarrow as pa
 import pytest
-from helpers import ROOT, run_python
+from helpers import run_python
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,70 +137,6 @@ def test_too_little_space_is_told_with_what_is_left_and_what_is_needed(tmp_path)
         folder.need_free(1 << 40)
 
 
-HOLD = """
-import sys, time
-from urm_ray.store import RunFolder
-with RunFolder.open(sys.argv[1]).lock():
-    print("held", flush=True)
-    time.sleep(100)
-"""
-
-
-def test_a_second_process_is_told_who_holds_the_folder_and_a_dead_holder_is_taken_over(tmp_path):
-    folder = RunFolder.open(str(tmp_path))
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with (
-            pytest.raises(StoreError, match=f"in use by process {holder.pid} on {socket.gethostname()}"),
-            folder.lock(),
-        ):
-            pytest.fail("the lock was taken twice")
-        assert holder.poll() is None
-    finally:
-        holder.send_signal(signal.SIGKILL)
-        holder.wait()
-    with folder.lock():
-        assert json.loads((tmp_path / ".lock").read_text())["pid"] == os.getpid()
-    assert not (tmp_path / ".lock").exists()
-
-
-def test_the_lock_is_given_back_after_an_error(tmp_path):
-    folder = RunFolder.open(str(tmp_path))
-    with pytest.raises(ZeroDivisionError), folder.lock():
-        raise ZeroDivisionError
-    with folder.lock():
-        pass
-
-
-def lock_of(tmp_path, **changes) -> RunFolder:
-    value = {"host": socket.gethostname(), "pid": os.getpid(), "started": None, "since": time.time()} | changes
-    (tmp_path / ".lock").write_text(json.dumps(value))
-    return RunFolder.open(str(tmp_path))
-
-
-def test_a_process_number_that_was_given_to_another_process_does_not_hold_the_lock(tmp_path):
-    with lock_of(tmp_path, started="1").lock():
-        assert json.loads((tmp_path / ".lock").read_text())["started"] != "1"
-
-
-@pytest.mark.parametrize("changes", [{"host": "elsewhere", "pid": 1 << 22}, {"pid": 1}, {}])
-def test_a_holder_that_may_live_keeps_the_lock(tmp_path, changes):
-    folder = lock_of(tmp_path, **changes)
-    before = (tmp_path / ".lock").read_text()
-    with pytest.raises(StoreError, match="in use"), folder.lock():
-        pytest.fail("the lock was taken from a living holder")
-    assert (tmp_path / ".lock").read_text() == before
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
-def test_a_lock_that_says_nothing_is_taken_over(tmp_path, content):
-    (tmp_path / ".lock").write_text(content)
-    with RunFolder.open(str(tmp_path)).lock():
-        assert json.loads((tmp_path / ".lock").read_text())["pid"] == os.getpid()
-
-
 def tree(folder, **files):
     for name, content in files.items():
         path = folder / name.replace("__", "/")
@@ -254,3 +186,40 @@ def test_a_folder_is_uploaded_anew_and_found_again(tmp_path):
     store.upload_dir(str(tmp_path / "model"), target)
     assert fingerprint(store.local_dir(target)) == fingerprint(str(tmp_path / "model"))
     assert store.size_of(store.join(target, "sub/weights")) == 3
+
+
+def full_disk(tmp_path):
+    """A file system of 1 MiB with nothing on it; it takes rights that not everybody has."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this user may not mount a file system")
+    return folder
+
+
+def test_a_full_disk_is_named_with_what_is_left_and_what_is_needed_and_later_the_file_is_written(tmp_path):
+    folder = full_disk(tmp_path)
+    try:
+        ballast, file = folder / "ballast", str(folder / "part" / "unit.parquet")
+        ballast.write_bytes(b"x" * 700_000)
+        with pytest.raises(StoreError, match=r"no free space in .*/part/unit.parquet: 0\.\d MiB are left, 0.6 MiB"):
+            store.write_bytes(file, b"y" * 600_000)
+        assert os.listdir(folder / "part") == [], "nothing of it is left"
+        ballast.unlink()
+        store.write_bytes(file, b"y" * 600_000)
+        assert os.listdir(folder / "part") == ["unit.parquet"]
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fills_while_a_file_is_written_leaves_nothing_of_it(tmp_path, code):
+    def write() -> None:
+        with store.writing(str(tmp_path / "file")) as stream:
+            stream.write(b"half")
+            raise OSError(code, "full")
+
+    with pytest.raises(StoreError, match=f"no free space in {tmp_path}/file"):
+        write()
+    assert os.listdir(tmp_path) == []

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from urm_ray import cli_benchmarks, cli_import
 from urm_ray.config import Config
 from urm_ray.config_file import ConfigError, load
+from urm_ray.secrets import printed
 
 EXPERIMENTS = "experiments"
 """What a job names in place of stages to run the experiments."""
+WITHOUT_CONFIG: dict[str, Any] = {"import": cli_import, "benchmarks": cli_benchmarks}
+"""What a job names beside its stages for what it does where it is given no configuration."""
 
 
 def parse(names: Sequence[str], description: str, argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", required=True, help="the run's YAML file, such as jobs/configs/quickstart.yaml")
+    other = _without_config(names)
+    parser.add_argument(
+        "--config", required=other is None, help="the run's YAML file, such as jobs/configs/quickstart.yaml"
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -29,11 +35,17 @@ def parse(names: Sequence[str], description: str, argv: Sequence[str] | None = N
         help="override a setting; the value is YAML; may be repeated",
     )
     parser.add_argument(
-        "--plan", action="store_true", help="print the stages, their folders and what is done, and do nothing"
+        "--plan",
+        action="store_true",
+        help="print the stages, their folders and what is done, what the run will need and whether it fits; do nothing",
     )
     if EXPERIMENTS in names:
         parser.add_argument("--only", metavar="1,3", help="run these experiments; the tables keep what others found")
+    if other is not None:
+        other.add_arguments(parser)
     arguments = parser.parse_args(argv)
+    if other is not None:
+        other.check(parser, arguments)
     if getattr(arguments, "only", None):
         arguments.assignments.append(f"experiments.only=[{arguments.only}]")
     return arguments
@@ -42,26 +54,38 @@ def parse(names: Sequence[str], description: str, argv: Sequence[str] | None = N
 def main(names: Sequence[str], description: str = "", argv: Sequence[str] | None = None) -> int:
     """Runs the named stages in order, or the experiments. Exit status 0, or 1 after one sentence on what went wrong."""
     arguments = parse(names, description, argv)
+    if arguments.config is None:
+        return _without_config(names).main(arguments)
     try:
         config = load(arguments.config, arguments.assignments)
         return _run(names, config, arguments.plan)
     except ConfigError as error:
-        print(f"error in {arguments.config}: {error}", file=sys.stderr)
+        print(printed(f"error in {arguments.config}: {error}"), file=sys.stderr)
         return 1
 
 
+def _without_config(names: Sequence[str]) -> Any:
+    return next((WITHOUT_CONFIG[name] for name in names if name in WITHOUT_CONFIG), None)
+
+
 def _plan(run: Any, names: Sequence[str]) -> Iterator[str]:
+    from urm_ray.models import NoHubError
     from urm_ray.pipeline.run import STAGES
+    from urm_ray.planning.plan import plan
 
     if EXPERIMENTS in names:
         from urm_ray.experiments.run import plan_experiments
 
         yield from plan_experiments(run)
         return
-    for name, task in run.steps(STAGES):
-        stage = run.stage(name, task)
-        mark = "done" if stage.done else "to do" if name in names else "to do, by another job"
-        yield f"{stage.name:30} {mark:6} {stage.uri}"
+    try:
+        for name, task in run.steps(STAGES):
+            stage = run.stage(name, task)
+            mark = "done" if stage.done else "to do" if name in names else "to do, by another job"
+            yield f"{stage.name:30} {mark:6} {stage.uri}"
+    except NoHubError as error:
+        yield f"Stages have no folders yet: {error}"
+    yield from plan(run.config)
 
 
 def _work(run: Any, names: Sequence[str]) -> None:
@@ -89,40 +113,39 @@ def _run(names: Sequence[str], config: Config, plan_only: bool) -> int:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
     except BaseException as error:
-        return _explain(error, run)
+        return explain(error, run.config.run.dir)
 
 
 def _print(lines: Iterable[str]) -> int:
     try:
-        print(*lines, sep="\n", flush=True)
+        for line in lines:
+            print(printed(line), flush=True)
     except BrokenPipeError:  # as in `--plan | head`: whoever read it has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return 0
 
 
-def _explain(error: BaseException, run: Any) -> int:
-    """One sentence for people; the trace goes to the run folder for those who need it."""
-    from urm_ray.store import StoreError
+def explain(error: BaseException, folder: str) -> int:
+    """One sentence for people; the trace goes to the folder that was being written, for those who need it. Status 1."""
+    from urm_ray.store import StoreError, missing_space, no_space
 
     cause = root_cause(error)
-    if _is_no_space(cause):
-        sentence = (
-            f"no free space in the run folder {run.config.run.dir}: make room, and the same command goes on from here"
-        )
+    if no_space(cause):
+        sentence = f"no free space {missing_space(folder)}"
     elif isinstance(cause, (StoreError, ValueError, RuntimeError)) and type(cause).__module__.startswith("urm_ray."):
-        sentence = str(cause)
+        sentence = next(iter(str(cause).splitlines()), "")  # Ray Data adds lines about retries
     else:
         first = (str(cause).strip() or "no message").splitlines()[0]
         sentence = f"{type(cause).__name__}: {first}"
+    log = os.path.join(folder if "://" in folder else os.path.abspath(folder), "error.log")
     try:
-        log = os.path.join(run.folder.uri, "error.log")
         with open(log, "w", encoding="utf-8") as stream:
-            traceback.print_exception(error, file=stream)
+            stream.write(printed("".join(traceback.format_exception(error))))
         sentence += f" (trace in {log})"
-    except (OSError, StoreError):
+    except OSError:
         pass
-    print(f"error: {sentence}", file=sys.stderr)
+    print(printed(f"error: {sentence}"), file=sys.stderr)
     return 1
 
 
@@ -140,7 +163,3 @@ def root_cause(error: BaseException) -> BaseException:
             break
         error = inner
     return error
-
-
-def _is_no_space(error: BaseException) -> bool:
-    return getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error)

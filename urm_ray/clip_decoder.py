@@ -87,8 +87,8 @@ def _on_screen(starts: np.ndarray, times: np.ndarray) -> list[int]:
 def decode(data: bytes | bytearray, wanted: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
     """({width, height, frames, fps, times, shown}, the distinct chosen frames as RGB bytes), or RefusedError.
 
-    wanted: {count, rate, maximum} of `chosen_frames` and the limits {pixels, all_pixels, frames, seconds}. times and
-    shown tell for each chosen frame its start in seconds and its number among the distinct ones.
+    wanted: {count, rate, maximum} of `chosen_frames` and the limits {pixels, ratio, all_pixels, frames, seconds}.
+    times and shown tell for each chosen frame its start in seconds and its number among the distinct ones.
     """
     import decord
 
@@ -125,6 +125,10 @@ def decode(data: bytes | bytearray, wanted: dict[str, Any]) -> tuple[dict[str, A
 def _check_size(width: int, height: int, frames: int, limits: dict[str, Any]) -> None:
     if width * height > limits["pixels"]:
         raise RefusedError(f"{width} x {height} pixels a frame are more than the {limits['pixels']} allowed")
+    if max(width, height) > limits["ratio"] * min(width, height):
+        raise RefusedError(
+            f"{width} x {height} pixels a frame: one side is more than {limits['ratio']} times the other"
+        )
     if width * height * frames > limits["all_pixels"]:
         most = limits["all_pixels"]
         raise RefusedError(f"{frames} frames of {width} x {height} pixels are more than the {most} pixels allowed")
@@ -141,6 +145,8 @@ def _reason(message: str) -> str:
         return "the bytes are not a clip"
     if "cannot find video stream" in message:
         return "there is no video in it, or its end is missing"
+    if "Cannot create buffer source" in message:
+        return "the clip has no frames"
     if "Failed to measure" in message:
         return "it has no frames that can be counted, as in a clip"
     return "the clip does not decode: it is cut short or damaged"

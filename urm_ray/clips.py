@@ -24,8 +24,9 @@ import av
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from urm_ray.clip_containers import cut_short
 from urm_ray.clip_decoder import receive, send
-from urm_ray.media import MediaError, decode_image
+from urm_ray.media import MAX_RATIO, MediaError, decode_image
 
 LIMIT_S = 30.0
 _START_S = 120.0  # a child loads Python, numpy and decord, half a second on a quiet machine
@@ -57,6 +58,8 @@ class Limits:
 
     pixels: int = 4096 * 2304
     """A frame."""
+    ratio: int = MAX_RATIO
+    """Times that a frame may be longer than wide, or wider than long."""
     all_pixels: int = 1 << 28
     """All the frames that are chosen, together; 0.8 GB."""
     frames: int = 200_000
@@ -209,6 +212,8 @@ os.register_at_fork(after_in_child=_after_fork)
 
 def _ask(data: bytes, sampling: Sampling, limit_s: float, limits: Limits) -> tuple[dict[str, Any], list[Image.Image]]:
     """The child's answer about a clip with its distinct frames; MediaError where it has a reason instead."""
+    if cut_short(data):
+        raise MediaError("the clip is cut short: its file states that it is longer")
     request = {**sampling.model_dump(), **asdict(limits), "limit_s": limit_s}
     with _lock:
         found, pixels = _answer(request, data, limit_s)

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 
-from urm_ray.clips import Sampling
+from urm_ray.config_engines import HttpConfig, VllmConfig
+from urm_ray.config_pairs import PairsConfig, as_published
+from urm_ray.config_planning import PlanningConfig
+from urm_ray.config_policy import DEFAULT_CLIPS, ClipConfig, ModelConfig, PolicyConfig, essential, understands
 from urm_ray.config_training import DpoConfig, PoolConfig, RewardConfig, Section, Task, VlmDpoConfig
 from urm_ray.schema import digest
 
@@ -21,48 +24,34 @@ class RunConfig(Section):
     """The one source of randomness; everything else is derived from it and from ids."""
     min_free_mib: int = Field(200, ge=0)
     """A stage does not start with less free space than this in a local run folder."""
+    put_aside_share: float = Field(0.05, ge=0, le=1)
+    """Of a stage's rows, that may be put aside because they end, block or break the process that works on them; the
+    stage stops where there are more, as something else is wrong then. Ten may be in any case."""
+    dashboard_host: str = "127.0.0.1"
+    """Where Ray's dashboard listens if the run starts Ray itself: on this machine alone. It can start jobs."""
 
 
-class ModelConfig(Section):
-    path: str = ""
-    """A folder as `save_pretrained` leaves it, or a hub name; `package:FOLDER` lies inside an installed package."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    device: str = "auto"
-    """auto takes the GPU if the worker has one."""
+class TaskData(Section):
+    """What of `PrepareConfig` a task has otherwise than the others."""
 
-
-class ClipConfig(Sampling):
-    """How a VLM is shown clips. Frames are chosen by `count`, `rate` or `maximum`; where none is set, 8 of them."""
-
-    shown: Literal["frames", "native"] = "frames"
-    """Each frame as a picture of its own (paper IV-A), or all of them in the processor's slot for clips."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _eight_frames(cls, values: Any) -> Any:
-        chosen = isinstance(values, dict) and values.keys() & Sampling.model_fields.keys()
-        return values if chosen or not isinstance(values, dict) else {**values, "count": 8}
-
-
-DEFAULT_CLIPS = ClipConfig()
-
-
-class Amounts(Section):
-    """How many rows of a task are taken where it is another number than for the others."""
-
+    preferences: str | None = None
+    preferences_path: str | None = None
+    prompts: str | None = None
+    prompts_path: str | None = None
     train_pairs: int | None = Field(None, ge=0)
     train_points: int | None = Field(None, ge=0)
     heldout_pairs: int | None = Field(None, ge=1)
     heldout_points: int | None = Field(None, ge=1)
-    train_prompts: int | None = Field(None, ge=1)
-    heldout_prompts: int | None = Field(None, ge=1)
+    train_prompts: int | None = Field(None, ge=0)
+    heldout_prompts: int | None = Field(None, ge=0)
 
 
 class PrepareConfig(Section):
     """Where human preferences and prompts come from, and how many are taken of each task."""
 
     preferences: str = "parquet"
-    """A source by name (`urm_ray.sources.registry`) or `module:Class`."""
+    """A source by name (`urm_ray.sources.registry`), a published data set by the name of its reader
+    (`urm_ray.sources.reader`), or `module:Class`."""
     preferences_path: str | None = None
     prompts: str = "jsonl"
     prompts_path: str | None = None
@@ -70,58 +59,45 @@ class PrepareConfig(Section):
     train_points: int = Field(4000, ge=0)
     heldout_pairs: int = Field(1000, ge=1)
     heldout_points: int = Field(1000, ge=1)
-    train_prompts: int = Field(300, ge=1)
-    heldout_prompts: int = Field(500, ge=1)
-    amounts: dict[Task, Amounts] = Field(default_factory=dict)
-    """Other numbers for single tasks."""
+    train_prompts: int = Field(300, ge=0)
+    """For which candidates are made; 0 where a judge is trained and nothing else is done."""
+    heldout_prompts: int = Field(500, ge=0)
+    """On which policies are measured; 0 where none is."""
+    tasks: dict[Task, TaskData] = Field(default_factory=dict)
+    """Other places and numbers for single tasks."""
     unit_rows: int = Field(250, ge=1)
     """Rows of one unit of work, which is written whole or not at all."""
     cpus: float = 1
 
     def of_task(self, task: Task) -> PrepareConfig:
         """The settings of one task."""
-        own = self.amounts.get(task, Amounts()).model_dump(exclude_none=True)
-        return self.model_copy(update={**own, "amounts": {}})
-
-
-class AnswerConfig(Section):
-    """How a VLM policy writes answers. Nothing else of the checkpoint's generation settings applies."""
-
-    temperature: float = Field(0.7, gt=0)
-    top_p: float = Field(1.0, gt=0, le=1)
-    """Draws from the likeliest tokens that together have at least this probability."""
-    top_k: int = Field(0, ge=0)
-    """Draws from this many of the likeliest tokens; 0 from all."""
-    max_new_tokens: int = Field(512, ge=1)
-    """An answer that has not ended by then is an error, not a candidate."""
-    attention: str | None = None
-    """eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose."""
-
-
-class SamplerConfig(Section):
-    """How the policy makes candidates."""
-
-    candidates: int = Field(10, ge=2)
-    steps: int = Field(20, ge=1)
-    guidance: float = 1.0
-    height: int | None = None
-    width: int | None = None
-    """None takes the size that the pipeline was trained for."""
-    frames: int = Field(16, ge=1)
-    """Of a clip."""
-    fps: float = Field(8.0, gt=0)
-    """Frames a second at which a clip is written."""
-    batch: int = Field(16, ge=1)
-    """Pictures or clips made, or answers written, in one forward pass; all answers to a prompt are written together."""
-    negative_prompt: str | None = None
-    answers: AnswerConfig = AnswerConfig()
+        own = self.tasks.get(task, TaskData()).model_dump(exclude_none=True)
+        return self.model_copy(update={**own, "tasks": {}})
 
 
 class JudgeConfig(Section):
+    path: str = ""
+    """A judge that is trained already, such as a released one: a folder or hub name. The run then trains none, and
+    needs no preferences. Empty takes the judge that `reward` trains."""
+    engine: Literal["transformers", "vllm", "http"] = "transformers"
+    """What runs the judge: transformers or vLLM in the actors of its pools, or an OpenAI-compatible server, which is
+    asked by http and has to serve the judge of `path`."""
+    http: HttpConfig = HttpConfig()
+    vllm: VllmConfig = VllmConfig()
+    overlap: int = Field(8, ge=1)
+    """Batches of work that one actor asks about at the same time, so that an engine which schedules questions itself
+    (vllm, http) never runs dry between them; their pictures and clips are in memory together."""
     protocol: str = "unified"
-    readout: Literal["logits"] = "logits"
+    """How the judge is asked and read: one of `urm_ray/judge/protocols`, or the path of a .yaml file of that form."""
+    readout: Literal["logits", "generate"] = "logits"
+    """logits: the probabilities of the possible answers, with no decoding, where a protocol knows all of them.
+    generate: the answer is decoded, the likeliest token at each step, and parsed; for judges that reason first."""
+    max_new_tokens: int = Field(1024, ge=1)
+    """Of one decoded answer. What has no end by then counts as unparsed, unless a whole verdict stands in it."""
     batch: int = Field(64, ge=1)
-    """Questions answered in one forward pass; pair and point questions are mixed."""
+    """Questions looked at together, pairs and points mixed: what they share is computed once."""
+    batch_tokens: int = Field(16384, ge=1)
+    """Tokens of one pass of the language model, padding included; a longer question is alone in its pass."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     attention: str | None = None
     """eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose."""
@@ -134,83 +110,18 @@ class JudgeConfig(Section):
     resamples: int = Field(2000, ge=100)
     """Draws of the bootstrap behind the 95% intervals."""
 
-
-class PairsConfig(Section):
-    """What the judge is asked about candidates, and how its verdicts become preference pairs (paper III-C)."""
-
-    ranking: Literal["adjacent"] = "adjacent"
-    both_orders: bool = True
-    """Asks about each pair in both orders, or with the lower index shown first alone, as published."""
-    orders: Literal["asked", "first"] = "asked"
-    """Goes by the verdicts of every order asked, or by those with the lower index shown first alone."""
-    ties: Literal["drop", "point"] = "drop"
-    """A tie, or two orders that disagree: drop the pair, or let the point scores decide it."""
-    construction: Literal["pair_point", "pair", "point", "random"] = "pair_point"
-    """How a prompt's candidates become one pair (paper, Table XII).
-    pair_point: the best point score among the winners of the ranked pairs against the worst among their losers.
-    pair: one of the ranked pairs that has a winner, drawn by ids; point scores have no say but through `ties`.
-    point: the best point score of all candidates against the worst, whatever ranking says.
-    random: two candidates that differ, drawn by ids, whatever the judge says."""
-    min_margin: float = Field(0.0, ge=0)
-    """Keep a prompt only if chosen score - rejected score is greater than this; of `pair_point` and `point`."""
-    keep: int | None = Field(None, ge=1)
-    """At most this many pairs, those that come first by a hash of the prompt's id; None keeps all."""
-
-    @property
-    def compares_orders(self) -> bool:
-        """Whether the verdicts of two orders are held against each other."""
-        return self.both_orders and self.orders == "asked"
-
-    def asked(self) -> dict[str, Any]:
-        """The settings that the judge's questions depend on; the others only say how its verdicts are read."""
-        return {"ranking": self.ranking, "both_orders": self.both_orders}
-
-
-class GenerateConfig(Section):
-    """The streaming stage: sampler pool, judge pool."""
-
-    unit_rows: int = Field(8, ge=1)
-    sampler_pool: PoolConfig = PoolConfig()
-    judge_pool: PoolConfig = PoolConfig()
-
-
-class EvaluateConfig(Section):
-    scorer: str = ""
-    """`module:Class` of a scorer that is independent of the judge (`urm_ray.evaluation.scorer`)."""
-    headline: str = "whole"
-    """Which of the scorer's figures counts as the result."""
-    unit_rows: int = Field(16, ge=1)
-    seeds_per_prompt: int = Field(1, ge=1)
-    resamples: int = Field(2000, ge=100)
-    """Draws of the bootstrap behind the 95% intervals."""
-    sampler_pool: PoolConfig = PoolConfig()
-    judge_pool: PoolConfig = PoolConfig()
-
-
-class PolicyConfig(ModelConfig):
-    """The policy of one task, from its candidates to its evaluation."""
-
-    sampler: SamplerConfig = SamplerConfig()
-    generate: GenerateConfig = GenerateConfig()
-    dpo: DpoConfig = DpoConfig()
-    """For the generation tasks."""
-    vlm_dpo: VlmDpoConfig = VlmDpoConfig()
-    """For the understanding tasks."""
-    clips: ClipConfig = DEFAULT_CLIPS
-    """How a policy that answers questions is shown clips, when it answers and when it is trained."""
-    evaluate: EvaluateConfig = EvaluateConfig()
-
     @model_validator(mode="after")
-    def _pairs_need_even_candidates(self) -> PolicyConfig:
-        if self.sampler.candidates % 2:
-            raise ValueError("sampler.candidates must be even: adjacent pairs are ranked")
+    def _server_is_named(self) -> JudgeConfig:
+        if self.engine == "http" and not (self.http.base_url and self.http.model):
+            raise ValueError("engine http: set judge.http.base_url and judge.http.model")
         return self
 
-    def digest_of(self, *names: str) -> str:
-        """Digest of the named sections and of how the policy is loaded; see `Config.digest_of`."""
-        return digest(
-            {"dtype": self.dtype, "path": self.path} | {name: _essential(getattr(self, name)) for name in names}
-        )
+    @property
+    def unused(self) -> set[str]:
+        """The settings that are of other engines than the one in use."""
+        if self.engine == "transformers":
+            return {"http", "vllm"}
+        return {"batch", "batch_tokens", "attention"} | ({"vllm", "dtype"} if self.engine == "http" else {"http"})
 
 
 class ReportConfig(Section):
@@ -249,11 +160,44 @@ class Config(Section):
     """A policy for each task; those of tasks that the run leaves out are not used."""
     report: ReportConfig = ReportConfig()
     experiments: ExperimentsConfig = ExperimentsConfig()
+    planning: PlanningConfig = PlanningConfig()
+    """What `--plan` reckons with; no stage depends on it."""
+    paper_exact: StrictBool = False
+    """Asks and sifts as the published scripts do, for comparison: stands for `config_pairs.PUBLISHED`, and none of that
+    can be set otherwise beside it. The published procedure (paper III-C; the same in all four scripts): adjacent pairs
+    in one order, the lower index shown first; answers decoded greedily; a point score of every candidate; a tie is a
+    win of the candidate shown first; the best of the winners against the worst of the losers, the lower index between
+    equals; no pair unless the chosen one's score is greater.
+    Faults of the scripts are not part of it, and are counted and dropped here as everywhere: answers that cannot be
+    read and refusals taken for a win of the first, or for a score of 0; fractions cut off scores; scores compared as
+    text; black frames for clips that do not decode."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_published(cls, values: Any) -> Any:
+        return as_published(values) if isinstance(values, dict) and values.get("paper_exact") is True else values
 
     @model_validator(mode="after")
     def _every_task_once(self) -> Config:
         if len(set(self.tasks)) < len(self.tasks):
             raise ValueError("tasks: each task can be named once")
+        return self
+
+    @model_validator(mode="after")
+    def _served_judge_is_there(self) -> Config:
+        if self.judge.engine == "http" and not self.judge.path:
+            raise ValueError("judge.engine: http asks a judge that is served already: name it in judge.path")
+        return self
+
+    @model_validator(mode="after")
+    def _a_judge_gets_its_gpus(self) -> Config:
+        stages = [stage for policy in self.policies.values() for stage in (policy.generate, policy.evaluate)]
+        used, shared = {pool.num_gpus for pool in (self.judge.actors, *(s.judge_pool for s in stages))}, self.judge.vllm
+        if self.judge.engine == "vllm" and not used <= {0, shared.tensor_parallel_size}:
+            raise ValueError(
+                f"num_gpus of a judge's pool: vLLM takes as many as judge.vllm.tensor_parallel_size"
+                f" ({shared.tensor_parallel_size}), or none on CPUs"
+            )
         return self
 
     def policy(self, task: Task) -> PolicyConfig:
@@ -266,33 +210,10 @@ class Config(Section):
 
     def digest_of(self, *names: str) -> str:
         """Digest of the named sections, without what cannot change a result: pools, CPUs and the place of the run."""
-        return digest({name: _essential(getattr(self, name)) for name in names})
+        return digest({name: essential(getattr(self, name)) for name in names})
 
     def digest_of_prepare(self, task: Task, prompts: bool = True) -> str:
         """As `digest_of`, for the rows of one task; of its preferences alone where `prompts` is false."""
         left_out = set() if prompts else {"prompts", "prompts_path", "train_prompts", "heldout_prompts"}
-        section = _essential(self.prepare.of_task(task))
+        section = essential(self.prepare.of_task(task))
         return digest({name: value for name, value in section.items() if name not in left_out})
-
-
-_PLACEMENT = {
-    "sampler_pool",
-    "judge_pool",
-    "encode_pool",
-    "actors",
-    "cpus",
-    "num_cpus",
-    "dir",
-    "min_free_mib",
-    "max_failures",
-    "device",
-}
-
-
-def understands(task: Task) -> bool:
-    """Whether the policy of a task answers questions, and does not make pictures or clips."""
-    return task.endswith("understanding")
-
-
-def _essential(section: Section) -> dict[str, Any]:
-    return {key: value for key, value in section.model_dump(mode="json").items() if key not in _PLACEMENT}

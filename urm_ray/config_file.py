@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from urm_ray.config import Config
 
+S = TypeVar("S", bound=BaseModel)
 EXTENDS = "extends"
 """The key of a YAML file that names the file whose settings it changes; it is no setting itself."""
 
@@ -28,27 +29,33 @@ def _valid_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
         if inner is None:
             return []
         model = inner
-        if field is not None and get_origin(field.annotation) is dict:
-            next(steps, None)  # a section for each key: `policies.image_generation`
+        if field is not None and get_origin(field.annotation) in (dict, list):
+            next(steps, None)  # a section for each key or number: `policies.image_generation`
     return list(model.model_fields)
 
 
-def _sentence(error: Any) -> str:
+def _sentence(error: Any, model: type[BaseModel]) -> str:
     location = error["loc"]
     name = ".".join(str(part) for part in location)
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(location[-1]), _valid_keys(Config, location[:-1]), 1, 0.5)
+        near = difflib.get_close_matches(str(location[-1]), _valid_keys(model, location[:-1]), 1, 0.5)
         hint = f"; did you mean {'.'.join([*map(str, location[:-1]), near[0]])}?" if near else ""
         return f"unknown key {name}{hint}"
-    return f"{name or 'config'}: {error['msg'].removeprefix('Value error, ')}, got {str(error['input'])[:80]!r}"
+    given = "" if location[-1:] == ("base_url",) else f", got {str(error['input'])[:80]!r}"  # addresses may hold keys
+    return f"{name or 'config'}: {error['msg'].removeprefix('Value error, ')}{given}"
 
 
 def build(values: dict[str, Any]) -> Config:
     """The configuration from plain values; ConfigError with one line a mistake."""
+    return build_as(Config, values)
+
+
+def build_as(model: type[S], values: dict[str, Any]) -> S:
+    """As `build`, of another file's settings."""
     try:
-        return Config.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("; ".join(_sentence(e) for e in error.errors())) from None
+        raise ConfigError("; ".join(_sentence(e, model) for e in error.errors())) from None
 
 
 def override(values: dict[str, Any], assignment: str) -> None:
@@ -63,6 +70,7 @@ def override(values: dict[str, Any], assignment: str) -> None:
             child = values[key] = {}
         if not isinstance(child, dict):
             raise ConfigError(f"--set {assignment}: {key} is a value, not a section")
+        child = values[key] = dict(child)  # by an anchor of YAML it may be another section as well
         values = child
     try:
         values[last] = yaml.safe_load(text)
@@ -96,7 +104,12 @@ def read(path: str | Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 def load(path: str | Path, assignments: list[str] | None = None) -> Config:
     """Reads a YAML file, applies `key.path=value` overrides and checks the whole; ConfigError on any mistake."""
+    return load_as(Config, path, assignments)
+
+
+def load_as(model: type[S], path: str | Path, assignments: list[str] | None = None) -> S:
+    """As `load`, of another file's settings."""
     values = read(path)
     for assignment in assignments or []:
         override(values, assignment)
-    return build(values)
+    return build_as(model, values)

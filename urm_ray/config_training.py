@@ -23,6 +23,9 @@ class PoolConfig(Section):
     num_gpus: float = 0
     accelerator_type: str | None = None
     """The value of the node label `ray.io/accelerator-type`, such as H100; None takes any node."""
+    row_limit_s: float = Field(7200.0, gt=0)
+    """An actor that is busy with one row for longer, a prompt with all its candidates, is hung: another takes its
+    place. Where rows share batches, so many times longer for all."""
 
 
 class LoraConfig(Section):
@@ -73,6 +76,8 @@ class RewardConfig(TrainConfig):
     """SFT of the base VLM into the judge (paper III-B)."""
 
     train_vision: bool = True
+    """Trains what comes before the language model, too: the vision encoder and what projects its features. What no loss
+    can move of that, such as layers behind the one whose features are taken, is frozen in any case."""
     task_weights: dict[Task, Annotated[float, Field(gt=0)]] = {}
     """Share of each task in the mixture relative to the others'; 1 where a task is not named."""
     attention: str | None = None
@@ -94,9 +99,28 @@ class DpoConfig(TrainConfig):
     """Timesteps and noises that `reference: stored` keeps for a pair; training takes one of them at each visit."""
     encode_pool: PoolConfig = PoolConfig()
     """Encodes each pair once, before the training: media to latents, prompts to embeddings."""
+    encode_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the frozen encoders and of what they leave. An autoencoder whose configuration says `force_upcast` runs in
+    float32 all the same."""
     min_timestep: int = Field(0, ge=0)
     max_timestep: int | None = None
+    """Timesteps are drawn from `min_timestep` up to, and without, this one (of a flow, above the one and up to the
+    other); None is how many the scheduler has."""
+    timesteps: Annotated[list[int], Field(min_length=1)] | None = None
+    """Draws from these alone, all equally likely: SDXL-Turbo knows no others than 249, 499, 749 and 999."""
+    zero_terminal_snr: bool = False
+    """Rescales the scheduler's variances so that the last timestep is noise and nothing else (arXiv 2305.08891), as
+    published for SDXL-Turbo. One that predicts epsilon learns nothing at that timestep; one that predicts v does."""
+    flow_density: Literal["uniform", "logit_normal"] = "uniform"
+    """How often a flow's times are drawn, before the scheduler's shift: each alike, or those in the middle more often
+    (arXiv 2403.03206)."""
+    logit_mean: float = 0.0
+    logit_std: float = Field(1.0, gt=0)
+    """Of the logit of a flow's time, where `flow_density` is logit_normal."""
     train_text_encoder: Literal[False] = False
+    train_only: Annotated[list[str], Field(min_length=1)] | None = None
+    """Trains those parameters of the denoiser alone whose names contain one of these, or with `lora` adapters on them;
+    None trains all. [motion_modules] changes how clips of AnimateDiff move, and not the pictures under them."""
     guard_patience: int = Field(3, ge=0)
     """Stop with an error when the denoising errors of winners and losers both exceed the reference's by `guard_ratio`
     for this many logs; 0 never stops."""
@@ -111,6 +135,18 @@ class DpoConfig(TrainConfig):
     def _reference_needs_adapter(self) -> DpoConfig:
         if self.reference == "adapter_off" and self.lora is None:
             raise ValueError("reference: adapter_off needs a lora section")
+        return self
+
+    @model_validator(mode="after")
+    def _one_choice_of_timesteps(self) -> DpoConfig:
+        if self.timesteps is not None and (self.min_timestep or self.max_timestep is not None):
+            raise ValueError("timesteps names all that are drawn: leave min_timestep and max_timestep out")
+        return self
+
+    @model_validator(mode="after")
+    def _one_choice_of_parts(self) -> DpoConfig:
+        if self.train_only and self.lora and self.lora.targets != "all-linear":
+            raise ValueError("train_only and lora.targets both say what is trained: leave one out")
         return self
 
 
@@ -133,6 +169,7 @@ class VlmDpoConfig(TrainConfig):
     max_length: int | None = Field(None, ge=1)
     """Tokens of the question, its pictures' own included, and the longer answer. A longer pair is left out, not cut."""
     train_vision: bool = True
+    """As `RewardConfig.train_vision`."""
     attention: str | None = None
     """eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose."""
     reference_batch: int = Field(8, ge=1)

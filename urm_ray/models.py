@@ -8,16 +8,19 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from urm_ray.checkpoint_files import need_known_parts, need_no_code, need_safetensors, without_code
 from urm_ray.store import StoreError
 
 
-def resolve(path: str) -> str:
-    """The folder or hub name that a configured path means.
+def locate(path: str) -> str:
+    """The folder or hub name that a configured path means, whether or not the hub can be reached.
 
     `package:FOLDER` is a folder inside an installed package. StoreError where a local path has no checkpoint.
     """
     if not path:
-        raise StoreError("a model path is missing: judge_base.path and policies.TASK.path are needed")
+        raise StoreError(
+            "a model path is missing: judge_base.path, unless judge.path names a judge, or policies.TASK.path"
+        )
     package, colon, folder = path.partition(":")
     if colon and package.replace("_", "").replace(".", "").isalnum() and "/" not in package:
         spec = importlib.util.find_spec(package)
@@ -31,9 +34,30 @@ def resolve(path: str) -> str:
         return str(local.absolute())
     if local.is_absolute() or path.startswith((".", "~")) or path.count("/") != 1:
         raise StoreError(f"there is no checkpoint at {path}")
-    if os.environ.get("HF_HUB_OFFLINE") == "1":
-        raise StoreError(f"there is no checkpoint at {path}, and the hub is switched off (HF_HUB_OFFLINE=1)")
     return path
+
+
+def cached(name: str) -> Path | None:
+    """The snapshot folder of a hub name in the hub's local cache, if its configuration is there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    held = (try_to_load_from_cache(name, file) for file in ("model_index.json", "config.json"))
+    return next((Path(file).parent for file in held if isinstance(file, str)), None)
+
+
+class NoHubError(StoreError):
+    """A model by its name on the hub, where there is no hub."""
+
+
+def resolve(path: str) -> str:
+    """As `locate`; StoreError, too, where a folder has pickles in place of safetensors, and where a hub name cannot be
+    loaded because the hub is switched off."""
+    where = locate(path)
+    if Path(where).exists():
+        need_safetensors(where, path)
+    if not Path(where).exists() and os.environ.get("HF_HUB_OFFLINE") == "1" and cached(where) is None:
+        raise NoHubError(f"there is no checkpoint at {path}, and the hub is switched off (HF_HUB_OFFLINE=1)")
+    return where
 
 
 def pick_device(device: str) -> str:
@@ -50,36 +74,18 @@ def torch_dtype(name: str) -> Any:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
 
 
-def load_processor(path: str) -> Any:
-    """The processor (tokenizer, image processor, chat template) of a chat VLM."""
-    from transformers import AutoProcessor
+def load_dual_encoder(path: str) -> tuple[Any, Any, str]:
+    """(model in eval mode, processor, device) of two encoders, of texts and of pictures, that share a space, as CLIP's
+    do; StoreError for another kind of model. Safetensors only, no remote code."""
+    from transformers import AutoModel, AutoProcessor
 
-    return AutoProcessor.from_pretrained(resolve(path))
-
-
-def load_vlm(
-    path: str, dtype: str = "float32", device: str = "auto", attention: str | None = None
-) -> tuple[Any, Any, str]:
-    """(model in eval mode, processor, device) of a chat VLM; safetensors only, no remote code.
-
-    attention: eager, sdpa, flash_attention_2, ... as transformers names them; None lets it choose.
-    """
-    from transformers import AutoModelForImageTextToText
-
-    where = pick_device(device)
-    model = AutoModelForImageTextToText.from_pretrained(
-        resolve(path), dtype=torch_dtype(dtype), use_safetensors=True, attn_implementation=attention
-    )
-    return model.to(where).eval(), load_processor(path), where
-
-
-def trainable_vlm(path: str, dtype: str, attention: str | None, train_vision: bool) -> Any:
-    """A chat VLM in training mode on the CPU, from where a trainer takes it; its vision encoder frozen if so wished."""
-    model = load_vlm(path, dtype, "cpu", attention)[0].train()
-    if not train_vision:
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad = "visual" not in name and "vision" not in name
-    return model
+    where = pick_device("auto")
+    with without_code(path):
+        model = AutoModel.from_pretrained(resolve(path), use_safetensors=True, trust_remote_code=False)
+        processor = AutoProcessor.from_pretrained(resolve(path), trust_remote_code=False)
+    if not hasattr(model, "get_text_features") or not hasattr(model, "logit_scale"):
+        raise StoreError(f"{path} holds a {type(model).__name__}, not two encoders that share a space")
+    return model.to(where).eval(), processor, where
 
 
 def makes(pipeline_class: str) -> str | None:
@@ -88,9 +94,27 @@ def makes(pipeline_class: str) -> str | None:
 
     if pipeline_class in {known.__name__ for known in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}:
         return "image"
-    # diffusers has no automatic class for the Stable Diffusion kind of text-to-video.
-    videos = {known.__name__ for known in AUTO_TEXT2VIDEO_PIPELINES_MAPPING.values()} | {"TextToVideoSDPipeline"}
+    # For these diffusers has no automatic class.
+    others = {"AnimateDiffPipeline", "CogVideoXPipeline", "TextToVideoSDPipeline"}
+    videos = {known.__name__ for known in AUTO_TEXT2VIDEO_PIPELINES_MAPPING.values()} | others
     return "video" if pipeline_class in videos else None
+
+
+def pipeline_class(path: str) -> str:
+    """The class of a pipeline, as its model_index.json names it; StoreError where it brings its own code."""
+    name = _index(path)["_class_name"]
+    if not isinstance(name, str):
+        raise StoreError(f"{path} holds a {name}, which is code of its own; only classes of diffusers are loaded")
+    return name
+
+
+def part_config(path: str, part: str) -> dict[str, Any]:
+    """The configuration of one part of a pipeline, such as "unet", as its config.json has it; reads no weights."""
+    from diffusers import AutoModel
+
+    where = resolve(path)
+    config: dict[str, Any] = AutoModel.load_config(where, subfolder=part, local_files_only=Path(where).exists())
+    return config
 
 
 def load_pipeline(
@@ -104,20 +128,62 @@ def load_pipeline(
 
     wanted: image or video, where only that will do. only: names of the parts to load, such as "unet"; the others are
     None. StoreError, before any weights are read, where the checkpoint makes neither or not what is wanted.
+    An autoencoder that overflows in half precision (`force_upcast`) is float32 whatever the dtype, and takes latents of
+    any.
     """
     from diffusers import DiffusionPipeline
 
-    where = resolve(path)
-    local = Path(where).exists()
-    index = DiffusionPipeline.load_config(where, local_files_only=local)
+    index = _index(path)
     name = index["_class_name"]
     made = makes(name) if isinstance(name, str) else None
     if made is None or (wanted and made != wanted):
         raise StoreError(f"{path} holds a {name} where a text-to-{wanted or 'image or -video'} pipeline is needed")
-    parts = [part for part, value in index.items() if isinstance(value, list) and value[0] is not None]
-    left_out = {part: None for part in parts if only is not None and part not in only}
-    pipeline = DiffusionPipeline.from_pretrained(
-        where, torch_dtype=torch_dtype(dtype), use_safetensors=True, local_files_only=local, **left_out
-    )
+    need_known_parts(index, path)
+    parts = {part: value[0] is not None for part, value in index.items() if isinstance(value, list)}
+    wished = {part for part, there in parts.items() if there and (only is None or part in only)}
+    full = dtype != "float32" and "vae" in wished and _needs_float32(part_config(path, "vae"))
+    where = resolve(path)
+    for folder in (Path(where) / part for part in wished):
+        if folder.is_dir():
+            need_safetensors(folder, path)
+            need_no_code(folder, path)
+    try:
+        pipeline = DiffusionPipeline.from_pretrained(
+            where,
+            dtype={"default": torch_dtype(dtype)} | ({"vae": torch_dtype("float32")} if full else {}),
+            use_safetensors=True,
+            local_files_only=Path(where).exists(),
+            **dict.fromkeys(parts.keys() - wished),
+        )
+    except ValueError as error:
+        if "tiktoken" not in str(error):
+            raise
+        # What transformers says where it has a spiece.model and no package to read it, as CogVideoX and LTX come.
+        raise StoreError(f"{path} has a tokenizer of SentencePiece: pip install sentencepiece") from error
     pipeline.set_progress_bar_config(disable=True)
+    if full:
+        _decode_any(pipeline.vae)
     return pipeline.to(pick_device(device))
+
+
+def _index(path: str) -> dict[str, Any]:
+    from diffusers import DiffusionPipeline
+
+    where = resolve(path)
+    index: dict[str, Any] = DiffusionPipeline.load_config(where, local_files_only=Path(where).exists())
+    return index
+
+
+def _needs_float32(vae: dict[str, Any]) -> bool:
+    return bool(vae.get("force_upcast")) or vae.get("_class_name") == "AutoencoderKLWan"
+
+
+def _decode_any(vae: Any) -> None:
+    """Lets a float32 autoencoder decode the latents of a denoiser in half precision, one picture or clip at a time."""
+    decode = vae.decode
+
+    def decode_float32(latents: Any, *args: Any, **kwargs: Any) -> Any:
+        return decode(latents.to(vae.dtype), *args, **kwargs)
+
+    vae.decode = decode_float32
+    vae.enable_slicing()

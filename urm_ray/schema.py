@@ -19,8 +19,8 @@ LABELS = ("first", "second", "tie")
 MEDIA = pa.struct(
     [
         ("kind", pa.string()),  # image or video
-        ("data", pa.binary()),  # the encoded file, or null where `uri` is set
-        ("uri", pa.string()),
+        ("data", pa.binary()),  # the encoded file
+        ("uri", pa.string()),  # where it came from, if that is worth knowing
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("frames", pa.int32()),
@@ -73,6 +73,10 @@ CANDIDATE = pa.struct(
 
 CANDIDATE_SET = pa.schema([*PROMPT, ("candidates", pa.list_(CANDIDATE)), ("sampler_digest", pa.string())])
 
+# What a judge says of candidates dimension by dimension, where it does; a number that could not be read is null.
+PAIR_DIMENSION = pa.struct([("name", pa.string()), ("first", pa.float32()), ("second", pa.float32())])
+POINT_DIMENSION = pa.struct([("name", pa.string()), ("score", pa.float32())])
+
 PAIR_VERDICT = pa.struct(
     [
         ("first", pa.int32()),  # index of the candidate shown first
@@ -83,6 +87,7 @@ PAIR_VERDICT = pa.struct(
         ("p_tie", pa.float32()),
         ("text", pa.string()),  # what the judge said, where it decoded an answer
         ("reason", pa.string()),
+        ("dimensions", pa.list_(PAIR_DIMENSION)),  # null where there are none
     ]
 )
 
@@ -91,9 +96,10 @@ POINT_VERDICT = pa.struct(
         ("index", pa.int32()),
         ("outcome", pa.string()),  # score, unparsed, refused or media_error
         ("score", pa.float32()),
-        ("probabilities", pa.list_(pa.float32())),  # of each value of the scale
+        ("probabilities", pa.list_(pa.float32())),  # of each value of the scale; null where an answer was decoded
         ("text", pa.string()),
         ("reason", pa.string()),
+        ("dimensions", pa.list_(POINT_DIMENSION)),  # null where there are none
     ]
 )
 
@@ -170,7 +176,8 @@ ENCODED_PAIR = pa.schema(
             "dropped",
             pa.string(),
         ),  # null where there are tensors, else why: sifting's reason, or media_error: ...
-        ("embedding", TENSOR),  # of the prompt, (L, D)
+        # What the denoiser is told beside latents and timestep: the prompt's embeddings, masks, sizes; no batch axis.
+        ("conditioning", pa.list_(pa.struct([("name", pa.string()), ("tensor", TENSOR)]))),
         ("chosen_mean", TENSOR),  # of the latents' posterior, scaled: (C, h, w) of a picture, (C, F, h, w) of a clip
         ("chosen_std", TENSOR),
         ("rejected_mean", TENSOR),
@@ -180,6 +187,20 @@ ENCODED_PAIR = pa.schema(
             pa.list_(pa.float32()),
         ),  # the reference's error in each stored draw, else null
         ("rejected_reference", pa.list_(pa.float32())),
+    ]
+)
+
+# What a judge said about one item of a benchmark, with all that its figures need.
+PREDICTION = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("task", pa.string()),
+        ("group", pa.string()),  # its category; empty where a benchmark has none
+        ("cluster", pa.string()),  # what it shares with items that hang together with it
+        ("labels", pa.list_(pa.struct([("dimension", pa.string()), ("label", pa.string())]))),
+        ("pair_verdicts", pa.list_(PAIR_VERDICT)),  # of both orders; `first` is 0 where the first candidate came first
+        ("point_verdicts", pa.list_(pa.struct([*POINT_VERDICT, ("dimension", pa.string())]))),
+        ("skipped", pa.string()),  # null where it was asked, else why it cannot be
     ]
 )
 
@@ -208,3 +229,18 @@ def table_of(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.table(
         {field.name: pa.array([row[field.name] for row in rows], field.type) for field in schema}, schema=schema
     )
+
+
+def objects_in(fields: pa.Schema) -> list[str]:
+    """The columns that hold Python objects, on their own or inside other values: Ray Data registers types with Arrow
+    whose values are unpickled when they are looked at, and pickles of strangers can run code. Arrow's own types, all
+    named arrow.*, are plain values."""
+    return [field.name for field in fields if _holds_objects(field.type)]
+
+
+def _holds_objects(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return not kind.extension_name.startswith("arrow.") or _holds_objects(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return _holds_objects(kind.value_type)
+    return any(_holds_objects(kind.field(i).type) for i in range(kind.num_fields))

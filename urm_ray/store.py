@@ -11,11 +11,10 @@ Files appear whole or not at all. Folders may lie on any file system that pyarro
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
-import socket
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +25,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from urm_ray.schema import digest
+from urm_ray.lock import LockedError, held
+from urm_ray.schema import digest, objects_in
 
 
 class StoreError(RuntimeError):
@@ -61,22 +61,49 @@ def list_files(uri: str, suffix: str = "") -> list[str]:
     )
 
 
-def write_bytes(uri: str, data: bytes) -> None:
-    """Writes a file so that it appears whole or not at all."""
+@contextlib.contextmanager
+def writing(uri: str, size: int | None = None) -> Iterator[pa.NativeFile]:
+    """A stream into a file that appears whole when the block is left, or not at all if it is left by an error.
+
+    size: of the file in bytes, as far as it is known. StoreError where there is no space for it.
+    """
     fs, path = locate(uri)
     fs.create_dir(os.path.dirname(path), recursive=True)
     local = isinstance(fs, pafs.LocalFileSystem)
     target = f"{os.path.dirname(path)}/.{os.path.basename(path)}.{uuid.uuid4().hex}" if local else path
     try:
         with fs.open_output_stream(target) as stream:
-            stream.write(data)
+            yield stream
         if local:
             os.replace(target, path)
-    except OSError:
-        if local:
-            with contextlib.suppress(OSError):
-                os.remove(target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            fs.delete_file(target)
+        if no_space(error):
+            raise StoreError(f"no free space {missing_space(uri, size)}") from None
         raise
+
+
+def no_space(error: BaseException) -> bool:
+    """Whether an error says that a disk, or somebody's share of it, is full."""
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    return full or any(words in str(error) for words in ("No space left on device", "Disk quota exceeded"))
+
+
+def missing_space(uri: str, size: int | None = None) -> str:
+    """Where there is no space, how much there is, and what to do. size: of the file that did not fit, in bytes."""
+    fs, path = locate(uri)
+    while isinstance(fs, pafs.LocalFileSystem) and not os.path.exists(path):
+        path = os.path.dirname(path)
+    left = f": {shutil.disk_usage(path).free / 2**20:.1f} MiB are left" if isinstance(fs, pafs.LocalFileSystem) else ""
+    needed = f", {size / 2**20:.1f} MiB are needed for this file alone" if size is not None else ""
+    return f"in {uri}{left}{needed}; make room, and the same command goes on from here"
+
+
+def write_bytes(uri: str, data: bytes) -> None:
+    """Writes a file so that it appears whole or not at all."""
+    with writing(uri, len(data)) as stream:
+        stream.write(data)
 
 
 def read_bytes(uri: str) -> bytes:
@@ -101,8 +128,18 @@ def write_table(uri: str, table: pa.Table) -> None:
 
 
 def read_table(uri: str, columns: list[str] | None = None) -> pa.Table:
+    """The rows of a parquet file; StoreError for columns of pickled objects, which reading would run."""
     fs, path = locate(uri)
-    return pq.read_table(path, columns=columns, filesystem=fs, partitioning=None)
+    table = pq.read_table(path, columns=columns, filesystem=fs, partitioning=None)
+    if objects := objects_in(table.schema):
+        raise StoreError(f"{uri} has columns of pickled objects: {', '.join(objects)}")
+    return table
+
+
+def read_leaves(uri: str, leaves: list[str]) -> pa.Table:
+    """Parts of the columns of a parquet file, such as `candidates.list.element.index`: the rest is not read."""
+    fs, path = locate(uri)
+    return pq.ParquetFile(path, filesystem=fs).read(columns=leaves)
 
 
 def delete_dir(uri: str) -> None:
@@ -170,6 +207,14 @@ class RunFolder:
     def stage(self, name: str, digest_: str) -> Stage:
         return Stage(join(self.uri, f"{name}-{digest_[:12]}"), name, digest_)
 
+    def stages(self) -> list[Stage]:
+        """The stages in the folder that are done, by the name of their folder."""
+        fs, path = locate(self.uri)
+        names = sorted(f.base_name for f in fs.get_file_info(pafs.FileSelector(path)) if f.type.name == "Directory")
+        found = [Stage(join(self.uri, name), name.rpartition("-")[0], "") for name in names]
+        manifests = [(stage, stage.manifest()) for stage in found if stage.done]
+        return [Stage(stage.uri, known["stage"], known["digest"]) for stage, known in manifests]
+
     def need_free(self, mebibytes: int) -> None:
         """StoreError unless a local run folder has this much space left."""
         if "://" in self.uri:
@@ -182,74 +227,18 @@ class RunFolder:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """One writer at a time: StoreError names the holder; the lock of a process that is dead is taken over."""
-        if "://" in self.uri:
-            yield
-            return
-        path = Path(self.uri, ".lock")
-        mine = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "started": _started(os.getpid()),
-            "since": time.time(),
-        }
-        for _ in range(10):
-            try:
-                descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-            except FileExistsError:
-                holder = _read_lock(path)
-                if holder and _alive(holder):
-                    raise StoreError(
-                        f"the run folder {self.uri} is in use by process {holder['pid']} on {holder['host']}; "
-                        f"wait for it, or remove {path} if you know that it is gone"
-                    ) from None
-                path.unlink(missing_ok=True)
-                continue
-            with os.fdopen(descriptor, "w") as stream:
-                json.dump(mine, stream)
-            break
-        else:
-            raise StoreError(f"could not take the lock {path}")
+        """One writer at a time: StoreError names the holder; the lock of one that is dead is taken over."""
         try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _read_lock(path: Path) -> dict[str, Any] | None:
-    for _ in range(5):  # its holder may be between creating and filling it
-        try:
-            return json.loads(path.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            time.sleep(0.05)
-    return None
-
-
-def _started(pid: int) -> str | None:
-    """When a process started, in the kernel's ticks, so that a reused process number is not taken for its old owner."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return None
-
-
-def _alive(holder: dict[str, Any]) -> bool:
-    if holder.get("host") != socket.gethostname():
-        return True
-    try:
-        os.kill(int(holder["pid"]), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return holder.get("started") in (None, _started(int(holder["pid"])))
+            with held(*locate(self.uri)):
+                yield
+        except LockedError as error:
+            raise StoreError(f"the run folder {self.uri} is {error}") from None
 
 
 def row_count(uri: str) -> int:
     """Rows of a parquet file, from its footer alone."""
     fs, path = locate(uri)
-    with fs.open_input_file(path) as file:
-        return pq.ParquetFile(file).metadata.num_rows
+    return pq.ParquetFile(path, filesystem=fs).metadata.num_rows
 
 
 def upload_dir(folder: str, uri: str) -> None:

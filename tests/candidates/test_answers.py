@@ -9,7 +9,7 @@ from urm_ray.candidates import answers
 from urm_ray.candidates.answers import AnswerSampler, Asked
 from urm_ray.candidates.draw import filtered, uniform
 from urm_ray.clips import Clip
-from urm_ray.config import DEFAULT_CLIPS, ClipConfig, SamplerConfig
+from urm_ray.config_policy import DEFAULT_CLIPS, ClipConfig, SamplerConfig
 from urm_ray.media import encode_image
 from urm_ray.scenes.answer_preferences import Answers
 

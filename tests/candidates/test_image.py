@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from urm_ray.candidates import diffusion
 from urm_ray.candidates.image import ImageSampler, seeds
-from urm_ray.config import SamplerConfig
+from urm_ray.config_policy import SamplerConfig
 from urm_ray.media import decode_image
+from urm_ray.store import StoreError
 
 
 @given(st.integers(0, 5), st.text(min_size=1, max_size=8), st.integers(1, 10))
@@ -29,8 +30,9 @@ class FakePipeline:
     def __init__(self) -> None:
         self.calls: list[dict] = []
 
-    def __call__(self, prompts, *, generator, height, width, **options):
-        self.calls.append({"prompts": list(prompts), "height": height, "width": width, **options})
+    def __call__(self, prompts, *, generator, height, width, negative_prompt=None, **options):
+        told = {} if negative_prompt is None else {"negative_prompt": negative_prompt}
+        self.calls.append({"prompts": list(prompts), "height": height, "width": width, **told, **options})
         pixels = []
         for prompt, dice in zip(prompts, generator, strict=True):
             seed = dice.initial_seed()
@@ -99,6 +101,12 @@ def test_a_negative_prompt_goes_to_every_picture_and_is_not_sent_unless_it_is_se
     sampler, pipeline = made()
     sampler.sample(REQUESTS[:2])
     assert "negative_prompt" not in pipeline.calls[-1]
+
+
+def test_a_setting_that_the_pipeline_knows_nothing_of_is_refused(made):
+    # Many calls take any option and leave those they do not know aside.
+    with pytest.raises(StoreError, match=r"sampler.max_sequence_length: FakePipeline takes none; leave it out"):
+        made(max_sequence_length=128)
 
 
 def test_what_is_not_wanted_is_not_made_and_the_rest_stays_the_same(made):

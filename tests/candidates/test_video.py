@@ -3,7 +3,7 @@ import pytest
 from policies import SIZE, decode_frames
 
 from urm_ray.candidates.video import VideoSampler
-from urm_ray.config import SamplerConfig
+from urm_ray.config_policy import SamplerConfig
 from urm_ray.store import StoreError
 
 REQUESTS = [("a red circle", 5), ("a blue square", 6), ("a red circle", 7)]

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from urm_ray.evaluation.metrics import mean, ratio, share, spearman
+from urm_ray.evaluation.metrics import calibration_error, clustered, mean, ratio, share, spearman
 
 NOTHING = {"value": None, "ci95": [None, None], "n": 0}
 
 
-def wilson(successes: int, n: int) -> tuple[float, float]:
+def wilson(successes: float, n: int) -> tuple[float, float]:
     """Wilson's 95% interval, written out."""
     z, p = 1.959963984540054, successes / n
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
@@ -124,3 +124,43 @@ def test_ranks_and_not_values_count():
     x = [1.0, 2.0, 3.0, 4.0, 1000.0]
     assert spearman(x, [v**3 for v in x], 0, 50)["value"] == 1.0
     assert spearman(x, [-v for v in x], 0, 50)["value"] == -1.0
+
+
+@given(COUNTS)
+def test_units_that_differ_are_resampled_and_others_have_wilsons_interval(counts):
+    found = clustered(counts, 0, 50)
+    shares = [hits / trials for hits, trials in counts if trials]
+    if len(set(shares)) == 1:
+        value, n = shares[0], len(shares)
+        assert (found["value"], found["n"]) == (pytest.approx(value, abs=1e-6), sum(trials for _, trials in counts))
+        assert found["ci95"] == pytest.approx(wilson(value * n, n), abs=2e-6)
+    else:
+        assert found == ratio([c for c in counts if c[1]], 0, 50)
+
+
+def test_a_judge_that_is_right_as_often_as_it_says_is_calibrated():
+    said = [(0.9, True)] * 9 + [(0.9, False)] + [(0.6, True)] * 6 + [(0.6, False)] * 4
+    assert calibration_error(said, 0, 50)["value"] == pytest.approx(0, abs=1e-6)
+
+
+def test_calibration_error_by_hand():
+    # 10 answers at 0.9 of which 5 are right, 30 at 0.5 of which 21 are: (10 * 0.4 + 30 * 0.2) / 40.
+    said = [(0.9, n < 5) for n in range(10)] + [(0.5, n < 21) for n in range(30)]
+    found = calibration_error(said, 0, 200)
+    assert found["value"] == pytest.approx(0.25, abs=1e-6)
+    assert found["ci95"][0] <= 0.25 <= found["ci95"][1]
+    assert found["n"] == 40
+
+
+def test_confident_and_doubtful_answers_do_not_make_up_for_each_other():
+    said = [(1.0, False), (0.0, True)] * 10
+    assert calibration_error(said, 0, 50)["value"] == 1.0
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60), st.integers(1, 20))
+def test_calibration_error_lies_between_the_mean_gap_and_one(said, bins):
+    found = calibration_error(said, 0, 20, bins)
+    gap = abs(sum(p - right for p, right in said)) / len(said)
+    assert gap - 1e-6 <= found["value"] <= 1
+    assert found["ci95"][0] <= found["value"] <= found["ci95"][1]
+    assert calibration_error([], 0) == NOTHING

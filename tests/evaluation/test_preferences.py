@@ -12,7 +12,7 @@ from helpers import (
     shade_of,
 )
 
-from urm_ray.config import ClipConfig
+from urm_ray.config_policy import ClipConfig
 from urm_ray.evaluation.preferences import agreement, ask_preferences
 from urm_ray.judge.engine import Reading
 from urm_ray.judge.protocol import protocol
@@ -158,6 +158,9 @@ def test_accuracies_by_hand():
     )
     assert (measured["tie_accuracy"]["value"], measured["tie_accuracy"]["n"]) == (0.5, 2)
     assert (measured["order_agreement"]["value"], measured["order_agreement"]["n"]) == (0.8, 5)
+    # Two of 0.6, three of 0.5: gaps of |1.2 - 1| and |1.5 - 1| of five.
+    assert measured["calibration_error"]["value"] == pytest.approx((0.2 + 0.5) / 5, abs=1e-6)
+    assert measured["calibration_error"]["n"] == 5
     assert measured["unparsed"] == 0
 
 

@@ -2,9 +2,10 @@ import pytest
 from helpers import NOT_A_PICTURE, answer_set, candidate, candidate_set, picture, shade_of
 
 from urm_ray.clips import clip_record, encode_clip
+from urm_ray.config_policy import EvaluateConfig
 from urm_ray.evaluation.scorer import figures_of, load_scorer, need_scorers
-from urm_ray.judge.engine import TransformersEngine
 from urm_ray.judge.scorer import JudgeScorer
+from urm_ray.judge.transformers_engine import TransformersEngine
 from urm_ray.sources.registry import SourceError
 
 
@@ -108,6 +109,7 @@ def test_a_scorer_gives_figures():
 
 def test_the_task_without_a_scorer_is_named():
     good = f"{__name__}:Shade"
-    need_scorers({"image_generation": good, "video_generation": good})
+    settings = EvaluateConfig(scorer=good)
+    need_scorers({"image_generation": settings, "video_generation": settings})
     with pytest.raises(SourceError, match=r"^policies\.video_generation\.evaluate\.scorer is missing: name a scorer"):
-        need_scorers({"image_generation": good, "video_generation": ""})
+        need_scorers({"image_generation": settings, "video_generation": EvaluateConfig()})

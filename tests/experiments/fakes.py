@@ -10,8 +10,9 @@ import pyarrow as pa
 from helpers import SCALE, candidate, candidate_set, pair_verdict, point_verdict
 
 from urm_ray import schema, store
-from urm_ray.config import Config, Task
+from urm_ray.config import Config
 from urm_ray.config_file import build
+from urm_ray.config_training import Task
 from urm_ray.evaluation.preferences import agreement
 from urm_ray.pairs.audit import audit
 from urm_ray.pairs.sifting import last_place, sift, within
@@ -99,6 +100,8 @@ def judge(run: Run, stage: Stage) -> dict[str, Any]:
                     "p_first": chance,
                     "p_second": 1 - chance,
                     "p_tie": 0.0,
+                    "texts": None,
+                    "reasons": None,
                     "outcomes": ["first", "second"],
                 }
             )

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from urm_ray.clips import Clip
-from urm_ray.config import ClipConfig
-from urm_ray.judge.engine import Question, TransformersEngine, append_tokens
+from urm_ray.config_policy import ClipConfig
+from urm_ray.judge.engine import Question
 from urm_ray.judge.protocol import protocol
+from urm_ray.judge.transformers_engine import TransformersEngine, append_tokens
 
 FORMS = [protocol("unified").form("image_generation", kind) for kind in ("pair", "point")]
 

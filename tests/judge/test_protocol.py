@@ -3,18 +3,22 @@ from helpers import SCALE, pair_preference, point_preference
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from urm_ray.judge.protocol import PROTOCOLS, Form, protocol
+from urm_ray.judge.form import Form
+from urm_ray.judge.protocol import protocol
+from urm_ray.judge.said import Expected
 from urm_ray.judge.scale import SCALES, Scale
+from urm_ray.judge.template import Asking
 from urm_ray.schema import KINDS, TASKS
 
 TEN = Scale("1-10", 1, 10)
-FORMS = [(name, task, kind, form) for name, p in PROTOCOLS.items() for (task, kind), form in p.forms.items()]
+FORMS = [("unified", task, kind, form) for (task, kind), form in protocol("unified").forms.items()]
 PAIRS = [form for *_, form in FORMS if form.scale is None]
 POINTS = [form for *_, form in FORMS if form.scale is not None]
 PAIR = protocol("unified").form("image_generation", "pair")
 POINT = protocol("unified").form("image_generation", "point")
-BELOW_ZERO = Form("{prompt}", ("",), {}, Scale("-10-10", -10, 10))
-IN_TEN = Form("{prompt}", ("",), {f"Final Score: {v}": v for v in TEN.values}, TEN)
+ASKING = Asking(("{{ candidate }}{{ prompt }}",), "image", ("candidate",))
+BELOW_ZERO = Form(ASKING, Expected("scores", "image", Scale("-10-10", -10, 10)))
+IN_TEN = Form(ASKING, Expected("scores", "image", TEN), TEN.answers)
 
 
 @pytest.mark.parametrize(("name", "task", "kind", "form"), FORMS)
@@ -58,7 +62,7 @@ def test_the_words_a_trained_judge_of_pictures_knows():
         "Both images are equally good.",
     ]
     asking = "Caption: P\nHow well does the image follow the caption, and how good is its quality, from 1 to 5?"
-    assert POINT.parts("P") == [{"type": "image"}, {"type": "text", "text": asking}]
+    assert POINT.parts("P") == [*PAIR.parts("P")[:2], {"type": "text", "text": asking}]
     assert list(POINT.answers) == [f"Final Score: {n}" for n in (1, 2, 3, 4, 5)]
 
 
@@ -94,7 +98,7 @@ def test_a_point_is_asked_on_any_scale_and_in_any_dimension(task, scale, dimensi
     assert ("temporal consistency" in form.asking) is (dimension is not None)
     assert tuple(form.answers.values()) == form.scale.values
     assert [form.parse(answer) for answer in form.answers] == list(form.scale.values)
-    assert "{" not in (form.lead + form.asking).replace("{prompt}", "")
+    assert "{" not in "".join(form.words).replace("{prompt}", "")
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -198,13 +202,24 @@ def test_no_text_breaks_the_parser_or_leaves_the_scale(text, form):
         assert meaning is None or form.scale.minimum <= meaning <= form.scale.maximum
 
 
-@given(st.text(alphabet=st.characters(exclude_characters="12"), max_size=30), st.sampled_from(list(PAIR.answers)))
+# Neither numbers nor vowels: "or", "not" and "if" before a verdict do change it.
+_OTHER_WORDS = st.text(st.characters(exclude_characters="12aeiouyAEIOUY\u0130\u0131"), max_size=30)
+
+
+@given(_OTHER_WORDS, st.sampled_from(list(PAIR.answers)))
 def test_words_around_a_verdict_do_not_change_it(words, answer):
     if PAIR.parse(words) is None:
         assert PAIR.parse(f"{words} {answer} {words}") == PAIR.answers[answer]
 
 
-@given(st.permutations(list(PAIR.answers)), st.integers(2, 3), st.text(max_size=10))
+@given(
+    st.permutations(list(PAIR.answers)),
+    st.integers(2, 3),
+    # No letters: "not", "if" or "or" between the two is another text.
+    st.text(st.characters(exclude_categories=["L", "Cs"]), max_size=10),
+)
+@example(list(PAIR.answers), 2, "0")
+@example(list(PAIR.answers), 2, ".5")
 def test_two_verdicts_in_one_text_are_none(answers, count, between):
     # Defect 25: a text that named both answers counted as right whichever was asked for.
     assert PAIR.parse(between.join(answers[:count])) is None

@@ -16,11 +16,12 @@ from helpers import (
 
 from urm_ray import schema
 from urm_ray.clips import decode_media
-from urm_ray.config import DEFAULT_CLIPS, ClipConfig, JudgeConfig
-from urm_ray.judge import scorer
+from urm_ray.config import JudgeConfig
+from urm_ray.config_policy import DEFAULT_CLIPS, ClipConfig
 from urm_ray.judge.engine import Reading
+from urm_ray.judge.item import Item, media_of, shown_of
 from urm_ray.judge.protocol import protocol
-from urm_ray.judge.scorer import Item, JudgeScorer, media_of, shown_of
+from urm_ray.judge.scorer import JudgeScorer
 from urm_ray.judge.verdict import PairVerdict, PointVerdict
 from urm_ray.media import MediaError, encode_image
 
@@ -295,7 +296,7 @@ def test_clips_are_judged_by_the_frames_that_are_configured():
     ("bad", "why"),
     [
         (clip([5]) | {"data": b"<html>404"}, "not a clip"),
-        (clip(range(9)) | {"data": clip(range(9))["data"][:500]}, "not a clip"),
+        (clip(range(9)) | {"data": clip(range(9))["data"][:500]}, "cut short"),
         (clip([5]) | {"data": None}, "no clip"),
         (encode_image(picture(5)), "is image, not video"),
     ],
@@ -311,7 +312,8 @@ def test_a_bad_clip_costs_only_the_questions_about_it(bad, why):
 def test_each_clip_of_a_row_is_decoded_once(monkeypatch):
     decoded = []
     monkeypatch.setattr(
-        scorer, "decode_media", lambda media, sampling: decoded.append(media["sha256"]) or decode_media(media, sampling)
+        "urm_ray.judge.item.decode_media",
+        lambda media, sampling: decoded.append(media["sha256"]) or decode_media(media, sampling),
     )
     row = of_clips(clip([10]), clip([20]), clip([30]), context=[clip([40])])
     JudgeScorer(FakeEngine(lambda q: Reading([1.0] + [0.0] * (len(q.answers) - 1), 1.0)), UNIFIED).judge_set(

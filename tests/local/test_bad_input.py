@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from local.test_loop import job
+from local.smoke import job
 
 from urm_ray import schema, store
 from urm_ray.scenes.preferences import Scenes

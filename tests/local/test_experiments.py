@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from local.test_loop import ROOT
+from local.smoke import ROOT
 
 pytestmark = [pytest.mark.local, pytest.mark.long, pytest.mark.timeout(1800)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,7 +58,12 @@ def submit(env: dict[str, str], *entrypoint: str) -> subprocess.CompletedProcess
         "--",
         *entrypoint,
     ]
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=400)
+    for _ in range(30):
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=400)
+        if "No available agent to submit job" not in done.stderr:
+            break
+        time.sleep(2)  # the head is up before its job agent is, by long on a busy machine
+    return done
 
 
 def test_a_job_runs_on_a_running_cluster_and_tells_its_status(cluster: dict[str, str], tmp_path: Path) -> None:

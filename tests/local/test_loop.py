@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,13 +11,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from local.smoke import OWN, TASK, job
 
 from urm_ray import schema
 
 pytestmark = pytest.mark.local
 
-ROOT = Path(__file__).resolve().parents[2]
-TASK = "image_generation"
 STAGES = [
     f"prepare-{TASK}",
     "reward",
@@ -32,32 +28,11 @@ STAGES = [
     f"evaluate-{TASK}",
     "report",
 ]
-OWN = f"policies.{TASK}"
-
-
-def job(
-    name: str, run: Path, *extra: str, config: str = "smoke.yaml", timeout: float = 580
-) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        f"jobs/{name}.py",
-        "--config",
-        f"jobs/configs/{config}",
-        "--set",
-        f"run.dir={run}",
-        *extra,
-    ]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, env={**os.environ})
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("loop") / "run"
-    started = time.monotonic()
-    done = job("pipeline", folder)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    print(f"the loop took {time.monotonic() - started:.0f} s")
-    return folder
+def run(smoke_run: Path) -> Path:
+    return smoke_run
 
 
 def folder_of(run: Path, stage: str) -> Path:
@@ -142,8 +117,11 @@ def test_a_second_run_finds_everything_done(run: Path) -> None:
 def test_plan_prints_the_stages_and_does_nothing(run: Path) -> None:
     done = job("pipeline", run, "--plan", "--set", f"{OWN}.dpo.steps=7")
     assert done.returncode == 0
-    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    stages, needs = done.stdout.split("\n\n", 1)
+    lines = {line.split()[0]: line for line in stages.splitlines()}
     assert list(lines) == STAGES
+    assert needs.startswith("Plan for 8 x H100-80GB")
+    assert f"Memory of {OWN}.dpo" in needs
     assert " done " in lines[f"generate-{TASK}"]
     assert " done " in lines[f"pairs-{TASK}"]
     assert " to do " in lines[f"dpo-{TASK}"]
@@ -209,4 +187,4 @@ def test_one_judge_serves_several_tasks(tmp_path: Path) -> None:
     # Of clips the preferences hold no score on the protocol's own scale, 1-10.
     assert {row["scale"]["name"] for row in judged["video_generation"]} == {"1-4"}
     page = (run / "report.html").read_text()
-    assert all(row["prompt"].splitlines()[0] in page for row in judged["video_generation"][:1])
+    assert any(row["prompt"].splitlines()[0] in page for row in judged["video_generation"])

@@ -3,15 +3,16 @@
 from collections import Counter
 
 import pytest
-from helpers import candidate
+from helpers import candidate, pair_verdict
 from hypothesis import given
 from hypothesis import strategies as st
 from pairs.test_sifting import OUTCOMES, SCORE, comparisons, judged, judged_sets, sure
 
 from urm_ray.config import PairsConfig
+from urm_ray.judge.equal import EQUAL
 from urm_ray.pairs.sifting import DROP_REASONS, SURPLUS, last_place, sift, within
 
-CONSTRUCTIONS = ("pair_point", "pair", "point", "random")
+CONSTRUCTIONS = ("pair_point", "pair", "bradley_terry", "point", "best_of", "random")
 AUDIT = ("winners", "losers", "pairs_asked", "orders_agreed", "first_preferred", "pair_id")
 
 
@@ -112,6 +113,102 @@ def test_by_chance_every_candidate_is_chosen_and_rejected_as_often():
     found = Counter(made(row, "random") for row in rows)
     assert len(found) == 12
     assert 25 < min(found.values()) <= max(found.values()) < 80
+
+
+@given(judged_sets())
+def test_best_of_n_has_the_best_score_of_all_and_any_other_against_it(row):
+    scores = {v["index"]: v["score"] for v in row["point_verdicts"] if v["score"] is not None}
+    found = made(row, "best_of")
+    if len(scores) > 1 and isinstance(found, tuple):
+        assert found[0] == made(row, "point")[0]
+        assert scores[found[0]] > scores[found[1]]
+    elif len(scores) > 1:
+        assert found == "no_margin"
+    else:
+        assert found in ("unparsed", "media_error")
+
+
+def test_best_of_n_draws_the_others_alike_and_by_ids():
+    rows = [judged(sure("first", "first"), [1.0, 2.0, 5.0, 4.0]) | {"prompt_id": f"p{n}"} for n in range(300)]
+    found = Counter(made(row, "best_of") for row in rows)
+    assert set(found) == {(2, 0), (2, 1), (2, 3)}
+    assert min(found.values()) > 70
+    assert Counter(made(row | {"judge_digest": "another"}, "best_of") for row in rows) == found
+
+
+def test_best_of_n_stands_against_no_equal_of_its():
+    row = judged(sure("first", "first"), [5.0, 5.0, 1.0, 5.0])
+    for index in (1, 3):
+        row["candidates"][index] |= {"text": "Answer 0."}
+    assert {made(row | {"prompt_id": f"p{n}"}, "best_of") for n in range(20)} == {(0, 2)}
+    row["candidates"][2] |= {"text": "answer 0"}
+    assert made(row, "best_of") == "tie"
+
+
+def ranked(*verdicts: dict, scores=(3.0, 3.0, 3.0, 3.0)) -> dict:
+    return judged(sure("tie", "tie"), list(scores)) | {"pair_verdicts": list(verdicts)}
+
+
+def test_the_strongest_stands_against_the_weakest_though_they_never_met():
+    row = ranked(pair_verdict(0, 1, "first"), pair_verdict(1, 2, "first"), pair_verdict(2, 3, "first"))
+    assert made(row, "bradley_terry") == (0, 3)
+    assert sift(row, PairsConfig(construction="bradley_terry"))["margin"] == 0.0, "points have no say"
+    nobody = row | {"point_verdicts": []}
+    assert made(nobody, "bradley_terry") == (0, 3)
+    assert sift(nobody, PairsConfig(construction="bradley_terry"))["chosen_score"] is None
+
+
+def test_orders_that_disagree_are_shares_of_a_win():
+    one, other = pair_verdict(0, 1, "first"), pair_verdict(1, 0, "first")
+    sure_of = {"p_first": 0.9, "p_second": 0.1, "p_tie": 0.0}
+    assert made(ranked(one, other), "bradley_terry") == "tie"
+    assert made(ranked(one, other | {"p_first": 0.6, "p_second": 0.3, "p_tie": 0.1}), "bradley_terry") == (0, 1)
+    assert made(ranked(one | sure_of, other | sure_of), "bradley_terry") == "tie"
+    assert made(ranked(one, other), "bradley_terry", orders="first") == (0, 1)
+
+
+def test_what_has_no_answer_has_no_strength():
+    assert made(ranked(pair_verdict(0, 1, "unparsed"), pair_verdict(2, 3, "tie")), "bradley_terry") == "tie"
+    assert made(ranked(pair_verdict(0, 1, "refused")), "bradley_terry") == "unparsed"
+    assert made(ranked(pair_verdict(0, 1, "unparsed"), pair_verdict(2, 3, "second")), "bradley_terry") == (3, 2)
+
+
+def test_equal_candidates_have_one_strength():
+    row = ranked(pair_verdict(0, 1, "first"), pair_verdict(2, 3, "second"))
+    row["candidates"][3] |= {"text": "Answer 1."}
+    assert made(row, "bradley_terry") == (0, 2), "0 beats 1, which is 3 as well, which beats 2"
+
+
+def test_where_nothing_could_be_compared_it_is_said_why():
+    row = ranked()
+    assert made(row, "pair") == made(row, "bradley_terry") == "media_error"
+    alike = [candidate(i, media=None, text="the same") for i in range(4)]
+    assert made(row | {"candidates": alike}, "pair") == made(row | {"candidates": alike}, "bradley_terry") == "tie"
+
+
+@given(judged_sets(), st.sampled_from(CONSTRUCTIONS))
+def test_a_tie_falls_to_the_first_shown_where_that_is_asked_for(row, construction):
+    settings = {"construction": construction, "orders": "first"}
+    falling, dropping = (sift(row, PairsConfig(**settings, ties=ties)) for ties in ("first", "drop"))
+    shown = [v for v in row["pair_verdicts"] if v["first"] < v["second"]]
+    won = [v["second"] if v["outcome"] == "second" else v["first"] for v in shown if v["outcome"] in OUTCOMES[:3]]
+    assert falling["winners"] == won
+    assert [v["first"] for v in shown if v["outcome"] == "tie" and v["first"] in falling["losers"]] == []
+    for column in ("pairs_asked", "orders_agreed", "first_preferred"):
+        assert falling[column] == dropping[column], "what the judge said stays what it is"
+
+
+def test_defect_5_is_kept_of_ties_alone_and_never_of_answers_that_cannot_be_read():
+    published = {"both_orders": False, "ties": "first"}
+    assert made(judged(["tie"], [4.0, 2.0], both=False), "pair_point", **published) == (0, 1)
+    for outcome in ("unparsed", "refused", "media_error"):
+        found = made(judged([outcome], [4.0, 2.0], both=False), "pair_point", **published)
+        assert found == ("media_error" if outcome == "media_error" else "unparsed")
+
+
+def test_a_tie_of_equal_candidates_that_nobody_was_asked_about_stays_one():
+    row = ranked(pair_verdict(0, 1, "tie") | {"reason": EQUAL})
+    assert made(row, "pair", ties="first", orders="first") == "tie"
 
 
 def test_by_chance_only_candidates_that_were_made_and_differ_are_drawn():

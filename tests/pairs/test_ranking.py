@@ -3,7 +3,7 @@ from helpers import pair_verdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urm_ray.pairs.ranking import POLICIES, Comparison, adjacent, asked_orders, compare
+from urm_ray.pairs.ranking import Comparison, adjacent, asked_orders, compare
 
 ANSWERS = ("first", "second", "tie")
 FAILURES = ("unparsed", "refused", "media_error")
@@ -22,10 +22,6 @@ def test_adjacent_pairs_are_the_published_ones():
 def test_adjacent_pairs_use_every_candidate_once_and_none_that_is_not_there(count):
     used = [i for pair in adjacent(count) for i in pair]
     assert used == list(range(count - count % 2))
-
-
-def test_policies_go_by_the_names_of_the_configuration():
-    assert POLICIES["adjacent"](4) == [(0, 1), (2, 3)]
 
 
 def test_both_orders_stand_next_to_each_other():

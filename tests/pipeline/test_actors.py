@@ -5,6 +5,7 @@ import pytest
 from helpers import (
     NOT_A_PICTURE,
     TASK,
+    FakeEngine,
     answer_set,
     candidate,
     candidate_set,
@@ -12,6 +13,7 @@ from helpers import (
     of_policy,
     pair_verdict,
     point_verdict,
+    prefer_darker,
     prompt_row,
 )
 from policies import picture_row
@@ -19,10 +21,13 @@ from policies import picture_row
 from urm_ray import schema, store
 from urm_ray.candidates import image
 from urm_ray.candidates.image import seeds
-from urm_ray.config import Config
+from urm_ray.config import Config, PairsConfig
+from urm_ray.judge.protocol import protocol
+from urm_ray.judge.scorer import JudgeScorer
 from urm_ray.media import encode_image
 from urm_ray.pairs.sifting import last_place
-from urm_ray.pipeline.actors import Encode, Judge, Reference, Sample, Score, Sift
+from urm_ray.pipeline.actors import AskNothing, Judge, Sample, Score, Sift
+from urm_ray.pipeline.pair_actors import Encode, Reference
 from urm_ray.pipeline.units import UNIT, UNIT_ROWS, WriteUnits, plan
 from urm_ray.scenes.grammar import parse
 from urm_ray.scenes.render import render
@@ -118,6 +123,33 @@ def test_judged_units_become_sifted_units(tmp_path):
     assert store.read_table(f"{folder}/unit-000000.parquet").schema.equals(schema.SIFTED_SET)
     fewer = Sift(Config().model_dump(), last_place(["p0", "p2", "p3"], 2))(units)["dropped"].to_pylist()
     assert sorted(map(str, fewer)) == ["None", "None", "surplus", "unparsed"]
+
+
+def test_a_judge_asks_what_pairs_say_and_of_what_is_measured_points_alone(monkeypatch):
+    engine = FakeEngine(prefer_darker)
+    scorer = JudgeScorer(engine, protocol("unified"))
+    monkeypatch.setattr(JudgeScorer, "load", lambda *_, **__: scorer)
+    rows = schema.table_of([candidate_set(4), candidate_set(4, prompt_id="p1")], schema.CANDIDATE_SET)
+    settings = {"ranking": "swiss", "points": False, "construction": "bradley_terry", "calls": 7}
+    config = Config(pairs=PairsConfig(**settings)).model_dump()
+    found = Judge(config, "path", "judge", {}, 1)(rows)
+    assert found.select(schema.JUDGED_SET.names).schema.equals(schema.JUDGED_SET)
+    met = [[(v["first"], v["second"]) for v in row["pair_verdicts"]] for row in found.to_pylist()]
+    assert met == [[(0, 1), (1, 0), (2, 3), (3, 2), (0, 2), (2, 0)]] * 2
+    assert found["point_verdicts"].to_pylist() == [[], []]
+    assert len(engine.asked) == 12
+    measured = Judge(config, "path", "judge", {}, 1, rank=False)(rows).to_pylist()
+    assert [len(row["point_verdicts"]) for row in measured] == [4, 4]
+    assert [row["pair_verdicts"] for row in measured] == [[], []]
+
+
+def test_where_nothing_is_asked_rows_are_as_judged_without_a_verdict():
+    rows = schema.table_of([candidate_set(2)], schema.CANDIDATE_SET)
+    found = AskNothing("judge")(rows)
+    assert found.schema.equals(schema.JUDGED_SET)
+    (row,) = found.to_pylist()
+    assert (row["pair_verdicts"], row["point_verdicts"], row["scale"]) == ([], [], None)
+    assert len(AskNothing("judge")(rows.slice(0, 0))) == 0
 
 
 def test_scoring_adds_the_figures_of_the_configured_scorer():

@@ -30,8 +30,8 @@ CHANGES = [
     ({"prepare": {"train_pairs": 5}}, ALL),
     # Other prompts do not make another judge.
     ({"prepare": {"train_prompts": 5}}, (ALL[0], *ALL[3:])),
-    ({"prepare": {"amounts": {"image_generation": {"heldout_prompts": 5}}}}, (ALL[0], *ALL[3:])),
-    ({"prepare": {"amounts": {OTHER: {"train_pairs": 5}}}}, ()),
+    ({"prepare": {"tasks": {"image_generation": {"heldout_prompts": 5}}}}, (ALL[0], *ALL[3:])),
+    ({"prepare": {"tasks": {OTHER: {"train_pairs": 5}}}}, ()),
     ({"reward": {"steps": 7}}, ALL[1:]),
     ({"judge": {"min_mass": 0.3}}, ALL[2:]),
     # The judge is trained to see clips as it is shown them.
@@ -41,10 +41,14 @@ CHANGES = [
     (of_policy(sampler={"steps": 3}), ALL[3:]),
     # How the policy is aligned does not change what it was before.
     ({"pairs": {"both_orders": False}}, (*ALL[3:6], *AFTER)),
+    ({"pairs": {"ranking": "swiss"}}, (*ALL[3:6], *AFTER)),
+    ({"pairs": {"calls": 12}}, (*ALL[3:6], *AFTER)),
+    ({"pairs": {"points": False, "construction": "pair"}}, (*ALL[3:6], *AFTER)),
     (of_policy(generate={"unit_rows": 3}), (*ALL[3:6], *AFTER)),
     # How pairs are made of verdicts asks the judge nothing again.
     ({"pairs": {"ties": "point"}}, (*ALL[4:6], *AFTER)),
     ({"pairs": {"construction": "random", "orders": "first", "keep": 3}}, (*ALL[4:6], *AFTER)),
+    ({"pairs": {"construction": "bradley_terry"}}, (*ALL[4:6], *AFTER)),
     (of_policy(dpo={"beta": 10}), (ALL[5], *AFTER)),
     (of_policy(evaluate={"headline": "colour"}), ALL[6:]),
     ({"report": {"grid": 3}}, ALL[8:]),
@@ -90,6 +94,12 @@ def test_candidates_depend_on_how_the_policy_is_shown_clips(models):
     plain, native = run_of(models), run_of(models, of_policy(clips={"shown": "native"}))
     assert plain.sampler_digest(TASK, "policy") != native.sampler_digest(TASK, "policy")
     assert plain.sampler_digest(TASK, "policy") == run_of(models).sampler_digest(TASK, "policy")
+
+
+def test_the_published_procedure_is_no_other_run_than_one_with_its_settings(models):
+    own = {"pairs": {"both_orders": False, "ties": "first"}, "judge": {"readout": "generate"}}
+    assert changed(run_of(models, own), run_of(models, {"paper_exact": True})) == ()
+    assert changed(run_of(models), run_of(models, own)) == ALL[2:]
 
 
 def test_the_stored_reference_depends_on_how_the_policy_is_shown_clips(models):
@@ -199,3 +209,18 @@ def test_the_resolved_configuration_lies_in_the_run(models, tmp_path):
     assert written["digests"] == run.digests
     assert {"ray", "torch"} <= set(written["packages"])
     json.dumps(written)
+
+
+def test_a_task_may_have_prompts_of_its_own(models, tmp_path):
+    for name in ("all", "own"):
+        (tmp_path / f"{name}.txt").write_text(name)
+    tasks = {"tasks": [TASK, OTHER], "policies": {OTHER: {"path": models["judge_base"]["path"]}}}
+    own = {
+        "prepare": {"prompts_path": f"{tmp_path}/all.txt", "tasks": {OTHER: {"prompts_path": f"{tmp_path}/own.txt"}}}
+    }
+    before = run_of(models, tasks | own)
+    assert before.config.prepare.of_task(TASK).prompts_path != before.config.prepare.of_task(OTHER).prompts_path
+    assert before.digests
+    (tmp_path / "own.txt").write_text("other prompts")
+    stages = [f"{name}-{OTHER}" for name in ("prepare", "generate", "pairs", "dpo", "baseline", "evaluate")]
+    assert changed(before, run_of(models, tasks | own)) == (*stages, "report")

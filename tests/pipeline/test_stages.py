@@ -3,8 +3,8 @@ from typing import get_args
 import pytest
 from helpers import TASK
 
-from urm_ray.config import Task
 from urm_ray.config_file import build
+from urm_ray.config_training import Task
 from urm_ray.pipeline import stages
 from urm_ray.pipeline.run import STAGES, Run, key
 from urm_ray.sources.registry import SourceError

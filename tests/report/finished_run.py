@@ -13,8 +13,9 @@ from PIL import Image
 
 from urm_ray import schema, store
 from urm_ray.clips import encode_clip
-from urm_ray.config import Task, understands
 from urm_ray.config_file import build
+from urm_ray.config_policy import understands
+from urm_ray.config_training import Task
 from urm_ray.evaluation.metrics import share
 from urm_ray.media import encode_image
 from urm_ray.pairs.audit import audit
@@ -200,7 +201,14 @@ def _finish_judge(sources: Sources, none: bool) -> None:
     store.write_json(reward.path("history.json"), losses)
     store.write_json(reward.path("mix.json"), mix_of(sources.config.tasks))
     shares = NO_FIGURE if none else share(30, 40)
-    measured = ("pair_accuracy", "pair_accuracy_strict", "tie_accuracy", "order_agreement", "point_spearman")
+    measured = (
+        "pair_accuracy",
+        "pair_accuracy_strict",
+        "tie_accuracy",
+        "order_agreement",
+        "calibration_error",
+        "point_spearman",
+    )
     figures = {**dict.fromkeys(measured, shares), "unparsed": 1}
     reward.finish(60.0, steps=5, final_loss=0.2)
     judge.finish(7.0, figures={task: {"judge": figures, "base": figures} for task in sources.config.tasks})

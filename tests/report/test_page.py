@@ -10,7 +10,7 @@ from helpers import TASK, of_policy
 from report.finished_run import NO_FIGURE, Page, candidate, evaluated, finished_run, policy_figures, sifted, verdict
 
 from urm_ray import store
-from urm_ray.config import Task
+from urm_ray.config_training import Task
 from urm_ray.media import encode_image
 from urm_ray.report import selection
 from urm_ray.report.page import render_page
@@ -294,7 +294,7 @@ def test_pairs_that_were_drawn_are_shown_as_such_and_may_lack_a_margin(tmp_path:
     assert selection.extremes(sources.of("pairs", TASK), TASK, 1) == (["g010"], ["g000"])
     text = page_of(sources).text
     assert "drawn by a hash" in text
-    assert "won their adjacent pair" not in text
+    assert "among the candidates that won a pair" not in text
 
 
 def test_every_task_has_a_part_that_the_top_leads_to(tmp_path: Path) -> None:

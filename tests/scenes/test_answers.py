@@ -72,7 +72,8 @@ def test_scenes_and_captions_keep_to_their_part(seed, of_held_out):
     caption = Question.of(draw_question(scene, rng, of_held_out)).caption
     if caption is not None:
         assert held_out(caption.caption()) is of_held_out
-        assert held_out(one_way(caption, rng).caption()) is of_held_out
+        if caption.relation is not None:  # else either relation may be drawn for it
+            assert held_out(one_way(caption, rng).caption()) is of_held_out
 
 
 def test_every_kind_is_asked_and_yes_is_right_as_often_as_no():

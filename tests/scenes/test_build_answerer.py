@@ -3,10 +3,10 @@ import random
 import pytest
 import torch
 
-from urm_ray.models import load_vlm
 from urm_ray.scenes.build_answerer import AnswererBuild, draw_answers, teach
 from urm_ray.scenes.clip_truth import ClipTruth
 from urm_ray.scenes.truth import Truth
+from urm_ray.vlms import load_vlm
 
 TINY = "urm_ray.scenes:checkpoints/vlm"
 

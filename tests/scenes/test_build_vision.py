@@ -3,8 +3,8 @@ from collections import Counter
 
 import torch
 
-from urm_ray.models import load_vlm
 from urm_ray.scenes.build_vision import CELLS, CLASSES, UNKNOWN, labelled_clip, labelled_picture, look, teach_to_see
+from urm_ray.vlms import load_vlm
 
 
 def test_labels_have_a_number_for_every_token_that_the_tower_gives():

@@ -2,10 +2,10 @@ import random
 
 import torch
 
-from urm_ray.models import load_vlm
 from urm_ray.scenes.build_processor import build_processor
 from urm_ray.scenes.build_vlm import VlmBuild, at_answers, build_model, carry_over, teach_to_answer
 from urm_ray.scenes.lessons import IGNORED, Shares, collate, draw_lesson
+from urm_ray.vlms import load_vlm
 
 TINY = "urm_ray.scenes:checkpoints/vlm"
 

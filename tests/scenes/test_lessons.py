@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from urm_ray.judge.protocol import UNIFIED
-from urm_ray.models import load_vlm
 from urm_ray.scenes import grammar, motion
 from urm_ray.scenes.lessons import (
     FACTS,
@@ -20,6 +19,7 @@ from urm_ray.scenes.lessons import (
     facts,
     media_inputs,
 )
+from urm_ray.vlms import load_vlm
 
 TINY = "urm_ray.scenes:checkpoints/vlm"
 BOTH = Shares(answers=0.5, repeated=0.2)

@@ -8,7 +8,8 @@ from urm_ray.sources.check import check_preference, check_prompt
 
 CANDIDATE = pair_preference()["candidates"][0]
 CLIP = encode_clip([picture(1), picture(2)], 8)
-CUT_CLIP = clip_record(CLIP["data"][:900], 8, 8, 2, 8.0)
+CLIP_SHOWN = {"media": CLIP, "text": None}
+CUT_SHOWN = {"media": clip_record(CLIP["data"][:900], 8, 8, 2, 8.0), "text": None}
 
 
 @pytest.mark.parametrize("label", ["first", "second", "tie"])
@@ -43,7 +44,8 @@ def test_scores_on_their_scale_pass(score):
         ({"candidates": [CANDIDATE, {"media": NOT_A_PICTURE, "text": None}]}, "undecodable picture"),
         ({"candidates": [CANDIDATE, {"media": None, "text": None}]}, "undecodable picture"),
         ({"candidates": [CANDIDATE, None]}, "undecodable picture"),
-        ({"candidates": [{"media": CLIP, "text": None}, {"media": CUT_CLIP, "text": None}]}, "undecodable clip"),
+        ({"task": "video_generation", "candidates": [CLIP_SHOWN, CUT_SHOWN]}, "undecodable clip"),
+        ({"candidates": [CLIP_SHOWN, CLIP_SHOWN]}, "candidate of another kind"),
     ],
 )
 def test_a_pair_that_cannot_be_used_says_why(changes, reason):

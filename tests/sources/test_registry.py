@@ -33,5 +33,5 @@ def test_a_name_that_leads_nowhere_is_one_sentence(name):
 
 
 def test_an_unknown_name_is_told_what_there_is():
-    with pytest.raises(SourceError, match=r"no source 'paquet'; there are parquet, jsonl, or module:Class"):
+    with pytest.raises(SourceError, match=r"no source 'paquet'; there are parquet, jsonl, .*hpd, .*or module:Class"):
         source("paquet", None, 0, TASK, {})

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from train.trainings import CLIPS, REFERENCE_DIGEST, VLM
+from train.trainings import PAIRS, write_answers
 
 from urm_ray import schema, store
 from urm_ray.scenes.grammar import misread, parse
 from urm_ray.scenes.preferences import Scenes
 from urm_ray.scenes.render import render
-
-PAIRS = 24
 
 
 @pytest.fixture(scope="session")
@@ -69,20 +67,7 @@ def pair_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def answer_file(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Pairs of answers about a picture, about nothing and about a clip in turn, with their reference."""
-    from helpers import answer_pair, answer_table, clip, picture
-
-    from urm_ray.config_training import VlmDpoConfig
-    from urm_ray.media import encode_image
-    from urm_ray.models import resolve
-    from urm_ray.training.logps import ReferenceLogps
-
-    contexts = [[[encode_image(picture(n))], [], [clip([n, 250 - n, 7, 100])]][n % 3] for n in range(PAIRS)]
-    rows = [answer_pair(n, context=c, prompt=f"what is in number {n}?") for n, c in enumerate(contexts)]
-    reference = ReferenceLogps(resolve(VLM), VlmDpoConfig(), REFERENCE_DIGEST, CLIPS, device="cpu")
-    file = str(tmp_path_factory.mktemp("answers") / "unit-000000.parquet")
-    store.write_table(file, reference(answer_table(rows)))
-    return file
+    return write_answers(str(tmp_path_factory.mktemp("answers") / "unit-000000.parquet"))
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from train.trainings import VLM, moved, train_vlm_dpo
 
-from urm_ray.models import load_vlm
 from urm_ray.store import Stage
+from urm_ray.vlms import load_vlm
 
 pytestmark = pytest.mark.train
 
@@ -29,6 +29,8 @@ def test_ranks_with_pictures_clips_and_neither_keep_in_step(
     assert history[0]["loss"] == pytest.approx(math.log(2), abs=1e-3)
     assert (history[0]["chosen_fall"], history[0]["rejected_fall"]) == pytest.approx((0, 0), abs=1e-4)
     assert history[-1]["loss"] < math.log(2) - 1e-2
+    # The first log has the start of the pipeline in it.
+    assert all(0 <= entry["waiting"] < 0.9 for entry in history[1:])
     _losses[zero_stage] = [entry["loss"] for entry in history]
     assert _losses[zero_stage] == pytest.approx(next(iter(_losses.values())), rel=1e-3, abs=1e-5)
     before, after = weights(VLM), weights(stage.path("model"))

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from train.trainings import TEXT_TO_IMAGE, VLM, moved, train_dpo, train_reward
 
-from urm_ray.models import load_pipeline, load_vlm
+from urm_ray.models import load_pipeline
 from urm_ray.store import Stage
+from urm_ray.vlms import load_vlm
 
 pytestmark = pytest.mark.train
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from urm_ray import schema, store
-from urm_ray.config import DEFAULT_CLIPS, ClipConfig
+from urm_ray.config_policy import DEFAULT_CLIPS, ClipConfig
 from urm_ray.config_training import DpoConfig, RewardConfig, VlmDpoConfig
 from urm_ray.models import resolve
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
@@ -18,6 +18,7 @@ TEXT_TO_IMAGE = "urm_ray.scenes:checkpoints/text_to_image"
 REFERENCE_DIGEST = "shipped"
 CLIPS = ClipConfig(count=4, shown="native")
 ANSWER_COLUMNS = ["pair_id", "prompt", "context", "chosen", "rejected", *schema.REFERENCE.names]
+PAIRS = 24
 SMALL: dict[str, Any] = {
     "workers": 2,
     "num_cpus": 0.8,
@@ -71,7 +72,7 @@ def train_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, A
     return store.read_json(stage.path("history.json"))
 
 
-def train_vlm_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, Any]]:
+def train_vlm_dpo(stage: store.Stage, file: str, policy: str = VLM, **changes: Any) -> list[dict[str, Any]]:
     from urm_ray.training.launch import launch
     from urm_ray.training.vlm_dpo import vlm_dpo_loop
 
@@ -81,7 +82,7 @@ def train_vlm_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[st
     )
     settings = {
         "train": config.model_dump(),
-        "policy": resolve(VLM),
+        "policy": resolve(policy),
         "reference_digest": REFERENCE_DIGEST,
         "clips": CLIPS.model_dump(),
         "seed": 5,
@@ -90,6 +91,20 @@ def train_vlm_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[st
     }
     launch(vlm_dpo_loop, settings, config, stage, rows)
     return store.read_json(stage.path("history.json"))
+
+
+def write_answers(file: str, policy: str = VLM) -> str:
+    """Writes pairs of answers about a picture, about nothing and about a clip in turn, with their reference."""
+    from helpers import answer_pair, answer_table, clip, picture
+
+    from urm_ray.media import encode_image
+    from urm_ray.training.logps import ReferenceLogps
+
+    contexts = [[[encode_image(picture(n))], [], [clip([n, 250 - n, 7, 100])]][n % 3] for n in range(PAIRS)]
+    rows = [answer_pair(n, context=c, prompt=f"what is in number {n}?") for n, c in enumerate(contexts)]
+    reference = ReferenceLogps(resolve(policy), VlmDpoConfig(), REFERENCE_DIGEST, CLIPS, device="cpu")
+    store.write_table(file, reference(answer_table(rows)))
+    return file
 
 
 def moved(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

@@ -5,10 +5,10 @@ from helpers import NOT_A_PICTURE, answer_pair, answer_table, candidate, clip, p
 from PIL import Image
 
 from urm_ray.candidates.answers import AnswerSampler, Asked
-from urm_ray.config import ClipConfig, SamplerConfig
+from urm_ray.config_policy import ClipConfig, SamplerConfig
 from urm_ray.media import decode_image, encode_image
-from urm_ray.models import load_processor
 from urm_ray.training.answer_pairs import AnswerPairs, PairError, fitting
+from urm_ray.vlms import load_processor
 
 GRID = "image_grid_thw"
 ALL = ClipConfig(maximum=64)
@@ -83,12 +83,12 @@ def test_the_mask_marks_the_answer_and_its_end_alone(pairs, processor):
     assert (batch["attention_mask"][batch["completion_mask"] == 1] == 1).all()
 
 
-def test_pixels_stand_once_and_their_sizes_once_for_each_half(pairs, processor):
+def test_media_stand_once(pairs, processor):
     batch = joined(pairs, *ROWS)
     images = [decode_image(media) for row in ROWS for media in row["context"]]
     alone = processor.image_processor(images, return_tensors="pt")
     assert torch.equal(batch["pixel_values"], alone["pixel_values"])
-    assert batch[GRID].tolist() == alone[GRID].tolist() * 2
+    assert batch[GRID].tolist() == alone[GRID].tolist()
 
 
 def test_each_picture_is_decoded_once(pairs, monkeypatch):
@@ -123,9 +123,9 @@ def test_a_native_clip_fills_the_processors_slot_at_its_own_rate(native, process
     frames = [picture(shade) for shade in (10, 60, 200, 90)]
     alone = processor.video_processor([frames], return_tensors="pt", do_sample_frames=False)
     assert torch.equal(batch["pixel_values_videos"], alone["pixel_values_videos"])
-    assert batch["video_grid_thw"].tolist() == alone["video_grid_thw"].tolist() * 2
+    assert batch["video_grid_thw"].tolist() == alone["video_grid_thw"].tolist()
     # 8 frames a second, two frames in one step of the grid.
-    assert batch["second_per_grid_ts"] == [0.25] * 2
+    assert batch["second_per_grid_ts"] == [0.25]
     media = {"images": [[decode_image(row["context"][0])]], "videos": [frames]}
     wanted = [whole(processor, row, side, ["image", "video"], **media) for side in ("chosen", "rejected")]
     assert sequences(batch) == wanted
@@ -134,7 +134,7 @@ def test_a_native_clip_fills_the_processors_slot_at_its_own_rate(native, process
 def test_the_rate_is_that_of_the_frames_that_are_shown(processor):
     every_other = AnswerPairs(processor, clips=ClipConfig(rate=4, shown="native"))
     batch = joined(every_other, answer_pair(0, context=[clip([10, 60, 200, 90], fps=8.0)]))
-    assert batch["second_per_grid_ts"] == [0.5] * 2
+    assert batch["second_per_grid_ts"] == [0.5]
 
 
 @pytest.mark.parametrize("shown", ["frames", "native"])
@@ -153,13 +153,9 @@ def test_a_policy_is_trained_on_the_question_that_it_was_asked(vlm_path, process
 @pytest.mark.parametrize("context", [[], [noise(5)], [clip([1, 2])], [noise(5), clip([1, 2])]])
 def test_with_native_clips_every_batch_has_pictures_and_clips(native, context):
     batch = joined(native, answer_pair(0, context=context))
-    kinds = [media["kind"] for media in context]
-    for kind, pixels, grid in (
-        ("image", "pixel_values", GRID),
-        ("video", "pixel_values_videos", "video_grid_thw"),
-    ):
-        assert len(batch[grid]) == (2 if kind in kinds else 1)
-        assert len(batch[pixels]) == batch[grid].prod(-1).sum() / len(batch[grid])
+    for pixels, grid in (("pixel_values", GRID), ("pixel_values_videos", "video_grid_thw")):
+        assert len(batch[grid]) == 1
+        assert len(batch[pixels]) == batch[grid].prod()
 
 
 def test_a_pair_as_long_as_allowed_fits_and_a_longer_one_is_left_out_whole(processor, pairs):
@@ -229,16 +225,3 @@ def test_a_missing_or_foreign_reference_is_refused(processor, changes, about):
 def test_only_rows_without_a_reason_against_them_fit():
     table = answer_table([answer_pair(n) for n in range(3)]).append_column("unfit", [[None, "too_long", None]])
     assert fitting(table)["pair_id"].to_pylist() == ["pair0", "pair2"]
-
-
-def test_a_processor_that_describes_no_picture_is_refused(processor):
-    class PixelsOnly:
-        tokenizer = processor.tokenizer
-        apply_chat_template = processor.apply_chat_template
-
-        def __call__(self, **given):
-            made = processor(**given)
-            return {name: value for name, value in made.items() if name != GRID}
-
-    with pytest.raises(ValueError, match="PixelsOnly says nothing of a picture but its pixels"):
-        AnswerPairs(PixelsOnly())

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from urm_ray import schema
 from urm_ray.clips import Sampling, decode_clip
-from urm_ray.config import ClipConfig
+from urm_ray.config_policy import ClipConfig
 from urm_ray.judge.protocol import protocol
+from urm_ray.judge.target import SWAPPED, dithered, target
 from urm_ray.media import MediaError, decode_image, encode_image, image_record
-from urm_ray.models import load_processor, load_vlm
 from urm_ray.schema import TASKS
-from urm_ray.training.collate import SWAPPED, RewardCollate, both_orders, dithered
+from urm_ray.training.collate import RewardCollate, both_orders
+from urm_ray.vlms import load_processor, load_vlm
 
 UNIFIED = protocol("unified")
 PAIR, POINT = (UNIFIED.form("image_generation", kind) for kind in ("pair", "point"))
@@ -142,12 +143,12 @@ def test_a_score_on_another_scale_is_carried_over(collate, score, low, high, ans
     # Defect 4: a 1-10 score was asked of a judge that knew 1-5.
     scale = SCALE | {"name": "own", "minimum": low, "maximum": high}
     row = table(point_preference(0, score, scale=scale)).to_pylist()[0]
-    assert collate.answer(row) == f"Final Score: {answer}"
+    assert target(row, collate.protocol) == f"Final Score: {answer}"
 
 
 def test_a_fraction_is_taught_as_its_neighbours(collate):
     rows = table(*[point_preference(n, 3.75) for n in range(400)]).to_pylist()
-    scores = [POINT.parse(collate.answer(row)) for row in rows]
+    scores = [POINT.parse(target(row, collate.protocol)) for row in rows]
     assert set(scores) == {3, 4}
     assert sum(float(s) for s in scores) / 400 == pytest.approx(3.75, abs=0.07)
 
@@ -180,7 +181,7 @@ def test_answers_are_trained_on_as_the_judge_is_asked_about_them(collate):
 
 def test_a_score_between_the_steps_of_its_scale_is_taught_as_its_neighbours(collate):
     rows = table(*[as_answers(point_preference(n, 87.0), "two", scale=HUNDRED) for n in range(400)]).to_pylist()
-    scores = [int(collate.answer(row).removeprefix("Final Score: ")) for row in rows]
+    scores = [int(target(row, collate.protocol).removeprefix("Final Score: ")) for row in rows]
     assert set(scores) == {80, 90}
     assert sum(scores) / 400 == pytest.approx(87, abs=0.8)
 
@@ -188,7 +189,7 @@ def test_a_score_between_the_steps_of_its_scale_is_taught_as_its_neighbours(coll
 def test_a_grade_in_words_is_taught_as_a_word(collate):
     scale = {"name": "bad-normal-good", "minimum": 1, "maximum": 3}
     row = table(point_preference(0, 3.0, scale=scale)).to_pylist()[0]
-    assert collate.answer(row) == "Good."
+    assert target(row, collate.protocol) == "Good."
 
 
 SHORT, LONG = clip([10, 60, 200], 4), clip([90, 30, 250, 0, 120], 2)

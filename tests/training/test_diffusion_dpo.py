@@ -11,13 +11,15 @@ from transformers import TrainingArguments
 
 from urm_ray import schema
 from urm_ray.config_training import DpoConfig
+from urm_ray.denoisers.registry import family_of
 from urm_ray.media import decode_image, encode_image
 from urm_ray.models import load_pipeline
 from urm_ray.training.diffusion_dpo import DiffusionDpoTrainer, trainable
-from urm_ray.training.encode_pairs import EncodePairs, load_denoiser
+from urm_ray.training.encode_pairs import EncodePairs, load_reference
 from urm_ray.training.encoded import collate_encoded
 from urm_ray.training.guards import TrainingError
 from urm_ray.training.noising import Noising
+from urm_ray.training.objectives import objective_of
 
 SEED, PAIRS, LR = 5, 2, 1e-3
 
@@ -55,6 +57,10 @@ def _no_collections(monkeypatch):
     monkeypatch.setattr(gc, "collect", lambda *_: 0)  # the trainer's, at its end, would take most of the time
 
 
+def noising(scheduler, config: DpoConfig) -> Noising:
+    return Noising(objective_of(scheduler, config), config, SEED)
+
+
 def trainer(path: str, config: DpoConfig, batch: dict, folder, start: int = 0, draws: DpoConfig | None = None):
     """draws: takes the draws of another configuration."""
     pipeline = load_pipeline(path, device="cpu", only=("unet", "scheduler"))
@@ -74,9 +80,10 @@ def trainer(path: str, config: DpoConfig, batch: dict, folder, start: int = 0, d
     return DiffusionDpoTrainer(
         model=trainable(pipeline.unet, config),
         args=arguments,
+        family=family_of(path),
         batches=Batches(batch, config.steps, start),
-        noising=Noising(pipeline.scheduler, draws or config, SEED),
-        reference=load_denoiser(path, config, "cpu") if config.reference == "copy" else None,
+        noising=noising(pipeline.scheduler, draws or config),
+        reference=load_reference(path, config, "cpu") if config.reference == "copy" else None,
         config=config,
     )
 
@@ -109,8 +116,8 @@ def test_encoded_pairs_train_as_pictures_and_captions_would(weight, image_policy
     found = losses(trainer(image_policy, config, encoded(image_policy, "image", config), tmp_path))
 
     # The same training written out, with everything encoded anew at every step.
-    policy, frozen = load_pipeline(image_policy, device="cpu"), load_denoiser(image_policy, config, "cpu")
-    draw = Noising(policy.scheduler, config, SEED).draw
+    policy, frozen = load_pipeline(image_policy, device="cpu"), load_reference(image_policy, config, "cpu")
+    draw = noising(policy.scheduler, config).draw
     rows = [picture_row(n) for n in range(PAIRS)]
     pixels = torch.stack([_pixels(row[side]) for side in ("chosen", "rejected") for row in rows])
     words = policy.tokenizer([row["prompt"] for row in rows], padding="max_length", return_tensors="pt").input_ids
@@ -258,3 +265,24 @@ def test_pairs_of_unlike_size_do_not_share_a_batch(image_policy):
     )
     with pytest.raises(TrainingError, match="unlike shapes"):
         collate_encoded(table)
+
+
+class Spoilt(Batches):
+    """Batches of which the third holds a latent that is not a number."""
+
+    def __iter__(self):
+        mean = self.batch["mean"].clone()
+        mean[0] = math.nan
+        return iter([self.batch, self.batch, self.batch | {"mean": mean, "ids": ["bad0", "bad1"]}])
+
+
+@pytest.mark.parametrize("saves", [False, True])
+def test_losses_are_read_together_and_a_bad_one_is_found_before_anything_is_saved(saves, image_policy, tmp_path):
+    config = settings(log_steps=10, checkpoint_steps=10)
+    batch = encoded(image_policy, "image", config)
+    made = trainer(image_policy, config, batch, tmp_path)
+    made.args.logging_steps, made.args.save_strategy = 10, "steps" if saves else "no"
+    made.get_train_dataloader = lambda: Spoilt(batch, config.steps)
+    with pytest.raises(TrainingError, match="micro-batch 2 is nan; its pairs are bad0, bad1"):
+        made.train()
+    assert not list(tmp_path.glob("checkpoint-*"))

@@ -2,11 +2,11 @@ import pytest
 import torch
 from helpers import answer_pair, candidate, clip, picture
 
-from urm_ray.config import ClipConfig
+from urm_ray.config_policy import ClipConfig
 from urm_ray.media import encode_image
-from urm_ray.models import load_vlm
 from urm_ray.training.answer_pairs import AnswerPairs
 from urm_ray.training.encode_once import encode_once
+from urm_ray.vlms import load_vlm
 
 VISION = "model.visual."
 
@@ -46,18 +46,18 @@ def states(model, batch) -> torch.Tensor:
     return model.base_model(**inputs).last_hidden_state[batch["attention_mask"].bool()]
 
 
-def doubled(batch) -> dict:
-    """The same batch for a model as transformers gives it: pixels twice as well, and no blank."""
+def doubled(batch, config) -> dict:
+    """The same batch for a model as transformers gives it: all media twice, and no blank."""
     made = dict(batch)
-    for pixels, described in (
-        ("pixel_values", ("image_grid_thw",)),
-        ("pixel_values_videos", ("video_grid_thw", "second_per_grid_ts")),
+    for token, names in (
+        (config.image_token_id, ("pixel_values", "image_grid_thw")),
+        (config.video_token_id, ("pixel_values_videos", "video_grid_thw", "second_per_grid_ts")),
     ):
-        if pixels in made and len(made[described[0]]) % 2:
-            for name in (pixels, *described):
-                del made[name]
-        elif pixels in made:
-            made[pixels] = torch.cat([made[pixels]] * 2)
+        shown = bool((batch["input_ids"] == token).any())
+        for name in made.keys() & set(names):
+            own = made.pop(name)
+            if shown:
+                made[name] = own * 2 if isinstance(own, list) else torch.cat([own] * 2)
     return made
 
 
@@ -77,7 +77,7 @@ ROWS = {
 def test_states_are_those_of_pixels_given_twice(loaded, rows, clips):
     model, processor, plain = loaded
     batch = batch_of(processor, *[ROWS[name] for name in rows], clips=clips)
-    torch.testing.assert_close(states(model, batch), states(plain, doubled(batch)), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(states(model, batch), states(plain, doubled(batch, plain.config)), rtol=1e-4, atol=1e-4)
 
 
 def test_pictures_of_both_answers_go_through_the_encoder_once(loaded):
@@ -86,7 +86,7 @@ def test_pictures_of_both_answers_go_through_the_encoder_once(loaded):
     with Patches(model) as once:
         states(model, batch)
     with Patches(plain) as twice:
-        states(plain, doubled(batch))
+        states(plain, doubled(batch, plain.config))
     # Pictures of 16 x 24 in patches of 4 x 4.
     assert once == [3 * 24]
     assert twice == [6 * 24]
@@ -112,7 +112,7 @@ def gradients(model, batch) -> dict[str, torch.Tensor | None]:
 def test_a_blank_picture_takes_part_in_the_backward_pass_and_changes_nothing(loaded, clips):
     model, processor, plain = loaded
     batch = batch_of(processor, ROWS["no picture"], clips=clips)
-    ours, wanted = gradients(model, batch), gradients(plain, doubled(batch))
+    ours, wanted = gradients(model, batch), gradients(plain, doubled(batch, plain.config))
     for name, gradient in ours.items():
         if name.startswith(VISION):
             assert wanted[name] is None
@@ -125,7 +125,7 @@ def test_a_blank_picture_takes_part_in_the_backward_pass_and_changes_nothing(loa
 def test_gradients_of_shared_features_are_those_of_pixels_given_twice(loaded):
     model, processor, plain = loaded
     batch = batch_of(processor, ROWS["one picture"], ROWS["two pictures"])
-    ours, wanted = gradients(model, batch), gradients(plain, doubled(batch))
+    ours, wanted = gradients(model, batch), gradients(plain, doubled(batch, plain.config))
     assert any(name.startswith(VISION) and gradient.any() for name, gradient in ours.items())
     for name, gradient in wanted.items():
         if gradient is not None:

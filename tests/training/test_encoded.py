@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from urm_ray import schema
-from urm_ray.training.encoded import collate_encoded, pack, stack, unpack
+from urm_ray.training.encoded import collate_encoded, pack, pack_named, stack, unpack
 from urm_ray.training.guards import TrainingError
 
 SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4)
@@ -51,11 +51,19 @@ def test_one_batch_has_one_shape():
         stack(column(tensor(0, (2, 3)), tensor(1, (2, 4))))
 
 
+def conditioning(number: int) -> dict[str, torch.Tensor]:
+    return {
+        "prompt_embeds": torch.full((5, 6), float(number), dtype=torch.bfloat16),
+        "mask": torch.tensor([True, number > 1]),
+        "guidance": torch.tensor(float(number)),
+    }
+
+
 def encoded(number: int, errors: bool) -> dict:
     parts = ("chosen_mean", "chosen_std", "rejected_mean", "rejected_std")
     return dict.fromkeys(schema.ENCODED_PAIR.names) | {
         "pair_id": f"pair{number}",
-        "embedding": pack(torch.full((5, 6), float(number))),
+        "conditioning": pack_named(conditioning(number)),
         **{name: pack(torch.full((2, 3, 3), number + i / 10)) for i, name in enumerate(parts)},
         "chosen_reference": [number + 0.25, number + 0.5] if errors else None,
         "rejected_reference": [number + 100.25, number + 100.5] if errors else None,
@@ -65,7 +73,12 @@ def encoded(number: int, errors: bool) -> dict:
 def test_winners_come_first():
     batch = collate_encoded(schema.table_of([encoded(n, errors=True) for n in (1, 2, 3)], schema.ENCODED_PAIR))
     assert batch["ids"] == ["pair1", "pair2", "pair3"]
-    assert batch["embedding"][:, 0, 0].tolist() == [1, 2, 3]
+    told = batch["conditioning"]
+    assert told["prompt_embeds"].shape == (3, 5, 6)
+    assert told["prompt_embeds"].dtype == told["guidance"].dtype == torch.float32
+    assert told["prompt_embeds"][:, 0, 0].tolist() == told["guidance"].tolist() == [1, 2, 3]
+    assert told["mask"].dtype == torch.bool
+    assert told["mask"].tolist() == [[True, False], [True, True], [True, True]]
     assert batch["mean"].shape == batch["std"].shape == (6, 2, 3, 3)
     assert batch["mean"][:, 0, 0, 0].tolist() == pytest.approx([1, 2, 3, 1.2, 2.2, 3.2])
     assert batch["std"][:, 0, 0, 0].tolist() == pytest.approx([1.1, 2.1, 3.1, 1.3, 2.3, 3.3])
@@ -74,4 +87,4 @@ def test_winners_come_first():
 
 def test_without_stored_errors_there_are_none():
     batch = collate_encoded(schema.table_of([encoded(1, errors=False)], schema.ENCODED_PAIR))
-    assert set(batch) == {"ids", "embedding", "mean", "std"}
+    assert set(batch) == {"ids", "conditioning", "mean", "std"}

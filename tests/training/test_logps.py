@@ -1,28 +1,17 @@
-import copy
-
 import pyarrow as pa
 import pytest
 import torch
 from helpers import NOT_A_PICTURE, answer_pair, answer_table, candidate, clip, picture
-from transformers import (
-    LlavaOnevisionConfig,
-    LlavaOnevisionForConditionalGeneration,
-    LlavaOnevisionImageProcessor,
-    LlavaOnevisionProcessor,
-    LlavaOnevisionVideoProcessor,
-    Qwen2Config,
-    SiglipVisionConfig,
-)
 
 from urm_ray.clips import decode_clip
-from urm_ray.config import ClipConfig
+from urm_ray.config_policy import ClipConfig
 from urm_ray.config_training import VlmDpoConfig
 from urm_ray.media import decode_image, encode_image
-from urm_ray.models import load_vlm
 from urm_ray.schema import REFERENCE
 from urm_ray.training.answer_pairs import AnswerPairs
 from urm_ray.training.encode_once import encode_once
 from urm_ray.training.logps import ReferenceLogps, answer_logps, reference_digest
+from urm_ray.vlms import load_vlm
 
 ALL = ClipConfig(maximum=64)
 LONG = "a cat, a dog and two birds beside a very large green triangle"
@@ -116,45 +105,6 @@ def test_a_half_precision_model_still_sums_in_float32(vlm_path, plain):
     chosen, _ = together(shared, plain[1], ROWS[1:2])
     half = load_vlm(vlm_path, "bfloat16", "cpu")[0], plain[1]
     assert chosen == pytest.approx([alone(half, ROWS[1], "chosen", "frames")], rel=2e-4)
-
-
-PINPOINTS = [[16, 16], [16, 32], [32, 16], [32, 32]]
-
-
-@pytest.fixture(scope="module")
-def llava(plain):
-    """A random LLaVA-OneVision: pictures in a varying number of crops, described by their sizes."""
-    base = plain[1]
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = LlavaOnevisionConfig(
-        vision_config=SiglipVisionConfig(**sizes, image_size=16, patch_size=4),
-        text_config=Qwen2Config(**sizes, num_key_value_heads=2, vocab_size=len(base.tokenizer)),
-        image_token_index=base.image_token_id,
-        video_token_index=base.video_token_id,
-        image_grid_pinpoints=PINPOINTS,
-    )
-    side = {"height": 16, "width": 16}
-    processor = LlavaOnevisionProcessor(
-        image_processor=LlavaOnevisionImageProcessor(size=side, image_grid_pinpoints=PINPOINTS),
-        tokenizer=base.tokenizer,
-        video_processor=LlavaOnevisionVideoProcessor(size=side),
-        num_image_tokens=16,
-        vision_feature_select_strategy="full",
-        chat_template=base.chat_template,
-        image_token="<|image_pad|>",
-        video_token="<|video_pad|>",
-    )
-    return LlavaOnevisionForConditionalGeneration(config).eval(), processor
-
-
-@pytest.mark.parametrize("rows", [ROWS, ROWS[2:3]], ids=["all", "no picture"])
-def test_another_family_is_read_as_well(llava, rows):
-    shared = copy.deepcopy(llava[0])
-    encode_once(shared)
-    chosen, rejected = together(shared, llava[1], rows)
-    assert chosen == pytest.approx([alone(llava, row, "chosen", "frames") for row in rows], abs=1e-3)
-    assert rejected == pytest.approx([alone(llava, row, "rejected", "frames") for row in rows], abs=1e-3)
 
 
 def reference(vlm_path, **settings) -> ReferenceLogps:

@@ -79,3 +79,17 @@ def test_frozen_layers_get_no_adapters():
     model = Small()
     model.layer[0].requires_grad_(False)
     assert all("layer.2." in name for name in trained(add_lora(model, LoraConfig(rank=2))))
+
+
+@pytest.mark.parametrize("targets", [["0", "2"], r"layer\.\d"])
+def test_frozen_layers_get_no_adapters_even_when_they_are_named(targets):
+    model = Small()
+    model.layer[0].requires_grad_(False)
+    assert all("layer.2." in name for name in trained(add_lora(model, LoraConfig(rank=2, targets=targets))))
+
+
+@pytest.mark.parametrize("targets", [["q_proj"], r".*norm\.\d", "all-linear"])
+def test_adapters_on_nothing_are_refused(targets):
+    model = Small().requires_grad_(targets != "all-linear")
+    with pytest.raises(ValueError, match=r"lora\.targets .* names no layer of Small that is trained"):
+        add_lora(model, LoraConfig(rank=2, targets=targets))

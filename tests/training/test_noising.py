@@ -1,20 +1,21 @@
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, EDMEulerScheduler, EulerDiscreteScheduler
-from diffusers import FlowMatchEulerDiscreteScheduler as FlowMatch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from urm_ray.config_training import DpoConfig
 from urm_ray.training.guards import TrainingError
 from urm_ray.training.noising import Noising
+from urm_ray.training.objectives import objective_of
 
 PICTURE, CLIP = (2, 4, 4), (2, 3, 4, 4)
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False}
 
 
 def noising(scheduler=None, seed: int = 0, **settings) -> Noising:
-    return Noising(scheduler or DDIMScheduler(**BETAS), DpoConfig(**settings), seed)
+    config = DpoConfig(**settings)
+    return Noising(objective_of(scheduler or DDIMScheduler(**BETAS), config), config, seed)
 
 
 def posterior(pairs: int, shape=PICTURE, spread: float = 0.1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -135,12 +136,11 @@ def test_a_range_without_timesteps_is_refused(low, high):
     ("scheduler", "named"),
     [
         (DDIMScheduler(**BETAS, prediction_type="sample"), "DDIMScheduler with prediction type sample"),
-        (FlowMatch(), "FlowMatchEulerDiscreteScheduler with prediction type None"),
         (EDMEulerScheduler(), "EDMEulerScheduler with prediction type epsilon"),
     ],
 )
 def test_another_kind_of_prediction_is_refused(scheduler, named):
-    with pytest.raises(TrainingError, match=f"epsilon or v_prediction with a fixed variance .* not {named}"):
+    with pytest.raises(TrainingError, match=f"epsilon or v_prediction with a fixed variance .* flows, not {named}"):
         noising(scheduler)
 
 

@@ -2,15 +2,15 @@ import pytest
 import torch
 import trl.trainer.utils
 from helpers import pair_preference, point_preference
-from trl import SFTConfig
+from trl import SFTConfig, SFTTrainer
 
 from urm_ray import schema
 from urm_ray.judge.protocol import protocol
-from urm_ray.models import load_processor, load_vlm
 from urm_ray.training.callback import RayTrainCallback
 from urm_ray.training.collate import RewardCollate, both_orders
 from urm_ray.training.guards import TrainingError
-from urm_ray.training.reward_sft import RewardTrainer, project_labels_alone
+from urm_ray.training.reward_sft import RewardTrainer
+from urm_ray.vlms import load_processor, load_vlm
 
 ARGUMENTS = {"use_cpu": True, "report_to": [], "bf16": False, "gradient_checkpointing": False, "disable_tqdm": True}
 STEPS = {"max_steps": 3, "logging_steps": 1, "logging_nan_inf_filter": False, "save_strategy": "no"}
@@ -38,7 +38,7 @@ def trainer_of(vlm_path, processor, folder, batches) -> RewardTrainer:
     )
 
 
-def test_only_positions_with_a_label_are_projected_and_the_loss_is_the_same(vlm_path, tmp_path, monkeypatch):
+def test_only_positions_with_a_label_are_projected_and_the_loss_is_trls(vlm_path, tmp_path, monkeypatch):
     processor = load_processor(vlm_path)
     rows = both_orders(schema.table_of([pair_preference(), point_preference()], schema.PREFERENCE))
     batch = RewardCollate(processor, protocol("unified"))(rows)
@@ -49,16 +49,19 @@ def test_only_positions_with_a_label_are_projected_and_the_loss_is_the_same(vlm_
         return kernel(hidden, *rest)
 
     monkeypatch.setattr(trl.trainer.utils._ChunkedLogProbFunction, "apply", apply)
-    monkeypatch.setattr(trl.trainer.utils, "_use_triton", trl.trainer.utils._use_triton)  # put back after the test
     losses = []
     for number in range(2):
         trainer = trainer_of(vlm_path, processor, tmp_path / str(number), [batch] * 3)
+        if number:
+            monkeypatch.setattr(RewardTrainer, "compute_loss", SFTTrainer.compute_loss)
         trainer.train()
-        losses.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
-        project_labels_alone()
+        logs = [entry for entry in trainer.state.log_history if "loss" in entry]
+        losses.append([entry["loss"] for entry in logs])
+        assert all(0 <= entry["waiting"] < 0.5 for entry in logs), "batches of a list are there at once"
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     labels = batch["labels"][:, 1:]
-    assert set(projected) == {labels.numel(), int((labels != -100).sum())}
+    assert set(projected[:3]) == {int((labels != -100).sum())}
+    assert set(projected[3:]) == {labels.numel()}
 
 
 def test_a_judge_whose_loss_is_not_a_number_is_stopped_at_the_next_log(vlm_path, tmp_path, capsys):

@@ -1,8 +1,12 @@
+import threading
+import time
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from urm_ray.media import MediaError
 from urm_ray.training.stream import ShardBatches
 
 
@@ -72,3 +76,41 @@ def test_the_shuffle_window_holds_at_least_a_batch(window, buffer):
     shard = Shard(10)
     list(batches(shard, Collate(), window=window))
     assert shard.asked["local_shuffle_buffer_size"] == buffer
+
+
+def test_the_next_batches_are_made_while_the_trainer_is_at_its_step():
+    begun = threading.Semaphore(0)
+
+    def collate(table: pa.Table) -> dict:
+        begun.release()
+        return {"ids": table["id"].to_pylist()}
+
+    made = iter(batches(Shard(30), collate, total=9))
+    first = next(made)
+    # Two lie ready and one waits for its place, though no other was asked for.
+    assert all(begun.acquire(timeout=10) for _ in range(4))
+    assert not begun.acquire(timeout=0.3)
+    assert [first, *made] == [{"ids": [n, n + 1, n + 2]} for n in range(0, 27, 3)]
+
+
+def test_an_error_comes_where_its_batch_would_have():
+    def collate(table: pa.Table) -> int:
+        first = table["id"][0].as_py()
+        if first == 6:
+            raise MediaError("row 6")
+        return first
+
+    made = iter(batches(Shard(30), collate))
+    assert [next(made), next(made)] == [0, 3]
+    with pytest.raises(MediaError, match="row 6"):
+        next(made)
+
+
+def test_a_trainer_that_stops_early_leaves_no_thread_behind():
+    made = iter(batches(Shard(300), Collate(), total=90))
+    next(made)
+    made.close()
+    until = time.monotonic() + 10
+    while any(thread.name == "batches" for thread in threading.enumerate()):
+        assert time.monotonic() < until
+        time.sleep(0.05)

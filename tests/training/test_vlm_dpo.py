@@ -7,16 +7,16 @@ from datasets import Dataset
 from helpers import answer_pair, answer_table, candidate, clip, picture
 from trl import DPOConfig, DPOTrainer
 
-from urm_ray.config import ClipConfig
+from urm_ray.config_policy import ClipConfig
 from urm_ray.config_training import LossType, VlmDpoConfig
 from urm_ray.media import decode_image, encode_image
-from urm_ray.models import load_processor, load_vlm
 from urm_ray.training.answer_pairs import AnswerPairs
 from urm_ray.training.callback import TrainingError
 from urm_ray.training.encode_once import encode_once
 from urm_ray.training.logps import ReferenceLogps, answer_logps
 from urm_ray.training.lora import peft_config
 from urm_ray.training.vlm_dpo import VlmDpoTrainer, dpo_arguments
+from urm_ray.vlms import load_processor, load_vlm
 
 BETA = 0.3
 
@@ -188,9 +188,11 @@ def test_training_starts_at_ln_2_and_learns_the_pairs(lora, vlm_path, processor,
     trainer = trainer_of(fresh(vlm_path), processor, tmp_path, Stream([batch] * 2), lora)
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
     trainer.train()
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    logs = [entry for entry in trainer.state.log_history if "loss" in entry]
+    losses = [entry["loss"] for entry in logs]
     assert losses[0] == pytest.approx(math.log(2), abs=1e-3)
     assert losses[1] < losses[0] - 1e-3
+    assert all(0 <= entry["waiting"] < 0.5 for entry in logs), "batches of a list are there at once"
     changed = {name for name, p in trainer.model.named_parameters() if not torch.equal(p, before[name])}
     if lora:
         assert changed

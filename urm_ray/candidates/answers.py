@@ -12,9 +12,9 @@ import torch
 from urm_ray.candidates.draw import draw, filtered
 from urm_ray.chat import Chat, ChatProcessor, Seen, question
 from urm_ray.clips import Sampling, decode_media
-from urm_ray.config import DEFAULT_CLIPS, ClipConfig, SamplerConfig
+from urm_ray.config_policy import DEFAULT_CLIPS, ClipConfig, SamplerConfig
 from urm_ray.media import MediaError
-from urm_ray.models import load_vlm
+from urm_ray.vlms import load_vlm
 
 CUT_OFF_SHOWN = 60
 
@@ -59,12 +59,11 @@ class AnswerSampler:
         device: str = "auto",
         clips: ClipConfig = DEFAULT_CLIPS,
     ) -> None:
-        self.model, self.processor, self.device = load_vlm(path, dtype, device, config.answers.attention)
+        self.model, self.processor, self.device = load_vlm(path, dtype, device, config.answers.attention, clips)
         self.config, self.chats = config, ChatProcessor(self.processor, clips)
         ends = self.model.generation_config.eos_token_id
-        if ends is None:
-            ends = self.processor.tokenizer.eos_token_id
-        self.ends = torch.tensor(ends, device=self.device).reshape(-1)
+        known = torch.tensor([] if ends is None else ends, dtype=torch.long).reshape(-1).tolist()
+        self.ends = torch.tensor(sorted({*known, self.chats.end_id}), device=self.device)
 
     def sample(
         self, requests: Sequence[tuple[Asked, int]], wanted: Sequence[bool] | None = None
@@ -125,7 +124,8 @@ class AnswerSampler:
 
     def _read(self, groups: Sequence[tuple[Asked, list[int]]]) -> tuple[torch.Tensor, dict[str, Any]]:
         """Logits (rows, V) of every answer's first token, and the state of decoding with one row an answer."""
-        inputs = self.chats([asked.chat for asked, _ in groups], padding_side="left").to(self.device)
+        inputs = self.chats([asked.chat for asked, _ in groups], padding_side="left")
+        inputs = inputs.to(self.device, self.model.dtype)
         ids = inputs.pop("input_ids")
         positions = self.model._prepare_position_ids_for_generation(ids, dict(inputs))
         given = {**inputs, "position_ids": positions, "use_cache": True, "logits_to_keep": 1}

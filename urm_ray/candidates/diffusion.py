@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-from urm_ray.config import SamplerConfig
+from urm_ray.config_policy import SamplerConfig
+from urm_ray.denoisers.call import need_taken
+from urm_ray.denoisers.registry import family_for
 from urm_ray.models import load_pipeline
 
 
@@ -25,11 +30,16 @@ class DiffusionSampler:
     """The name that the pipeline gives its samples."""
 
     def __init__(self, path: str, config: SamplerConfig, dtype: str = "float32", device: str = "auto") -> None:
-        self.pipeline = load_pipeline(path, dtype, device, self.makes)
-        self.config = config
-        unet_size = getattr(getattr(self.pipeline, "unet", None), "config", {}).get("sample_size")
-        default = unet_size * self.pipeline.vae_scale_factor if isinstance(unet_size, int) else None
-        self.size = {"height": config.height or default, "width": config.width or default}
+        """StoreError where the pipeline cannot sample as configured."""
+        self.pipeline, self.config = load_pipeline(path, dtype, device, self.makes), config
+        family = family_for(self.pipeline)
+        self.size = own_size(self.pipeline) | {
+            side: value for side, value in (("height", config.height), ("width", config.width)) if value
+        }
+        self.extra = family.call_options(self.pipeline, config) if family else {}
+        for name in ("negative_prompt", "max_sequence_length"):
+            if getattr(config, name) is not None:
+                need_taken(self.pipeline, name)
 
     def media(self, pixels: np.ndarray) -> dict[str, Any]:
         """The `schema.MEDIA` value of one sample's pixels in 0..1."""
@@ -56,6 +66,8 @@ class DiffusionSampler:
             "guidance_scale": self.config.guidance,
             "output_type": "np",
             **self.size,
+            **self.extra,
+            **({"max_sequence_length": self.config.max_sequence_length} if self.config.max_sequence_length else {}),
         }
 
     @torch.inference_mode()
@@ -66,12 +78,9 @@ class DiffusionSampler:
             if self.config.negative_prompt is None
             else {"negative_prompt": [self.config.negative_prompt] * len(prompts)}
         )
-        result = self.pipeline(
-            prompts,
-            generator=[torch.Generator("cpu").manual_seed(seed) for _, seed in requests],
-            **self.options(),
-            **extra,
-        )
+        dice = [torch.Generator("cpu").manual_seed(seed) for _, seed in requests]
+        with own_noise(getattr(self.pipeline, "scheduler", None), dice):
+            result = self.pipeline(prompts, generator=dice, **self.options(), **extra)
         blanked = getattr(result, "nsfw_content_detected", None) or [False] * len(prompts)
         return [
             self._candidate(pixels, seed, bool(flag))
@@ -87,3 +96,28 @@ class DiffusionSampler:
 def picture(pixels: np.ndarray) -> Image.Image:
     """(H, W, 3) in 0..1, rounded to 8 bits."""
     return Image.fromarray((pixels.clip(0, 1) * 255).round().astype(np.uint8))
+
+
+def own_size(pipeline: Any) -> dict[str, int]:
+    """Height and width in pixels that a U-Net was trained for; nothing where the pipeline's call knows its own."""
+    latents = getattr(getattr(pipeline, "unet", None), "config", {}).get("sample_size")
+    return dict.fromkeys(("height", "width"), latents * pipeline.vae_scale_factor) if isinstance(latents, int) else {}
+
+
+@contextmanager
+def own_noise(scheduler: Any, dice: list[torch.Generator]) -> Iterator[None]:
+    """Lets steps that draw noise draw it from the samples' own seeds; some pipelines leave them to the global one."""
+    step = getattr(scheduler, "step", None)
+    if step is None or "generator" not in inspect.signature(step).parameters:
+        yield
+        return
+
+    @functools.wraps(step)
+    def seeded(*args: Any, **kwargs: Any) -> Any:
+        return step(*args, **{"generator": dice} | kwargs)
+
+    scheduler.step = seeded
+    try:
+        yield
+    finally:
+        del scheduler.step

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from urm_ray.config import PolicyConfig, Task, understands
+from urm_ray.config_policy import PolicyConfig, understands
+from urm_ray.config_training import Task
 
 
 class Sampler(Protocol):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from urm_ray.clips import Clip, Sampling, decode_media
-from urm_ray.config import Task
+from urm_ray.config_policy import EvaluateConfig
+from urm_ray.config_training import Task
 from urm_ray.media import MediaError
 from urm_ray.sources.registry import SourceError, load_object
 
@@ -24,15 +26,16 @@ class Scorer(Protocol):
     def figures(self, prompt: str, candidate: Any, context: Sequence[Any] = ()) -> dict[str, float | None]: ...
 
 
-def load_scorer(name: str) -> Scorer:
-    """A scorer by `module:Class`; SourceError if there is none, or if it is the judge or asks it.
+def load_scorer(name: str, model: str = "") -> Scorer:
+    """A scorer by `module:Class`, made with its model if it has one. SourceError if there is none, or if it is the
+    judge or asks it.
 
     Without a second, independent opinion nobody would see that a policy has only learned to please its judge.
     """
     if not name:
         raise SourceError("evaluate.scorer is missing: name a scorer that is independent of the judge, as module:Class")
     kind = load_object(name)
-    scorer = None if _of_the_judge(kind) else kind()
+    scorer = None if _of_the_judge(kind) else kind(model) if model else kind()
     if scorer is None or any(_of_the_judge(type(part)) for part in (scorer, *getattr(scorer, "__dict__", {}).values())):
         raise SourceError(
             f"evaluate.scorer: {name} is the judge itself, or asks it; name a scorer that has no part in it, "
@@ -43,12 +46,15 @@ def load_scorer(name: str) -> Scorer:
     return scorer
 
 
-def need_scorers(scorers: Mapping[Task, str]) -> None:
-    """SourceError for the first task whose evaluation could not have an independent scorer."""
-    for task, name in scorers.items():
+def need_scorers(evaluations: Mapping[Task, EvaluateConfig], judge: str = "") -> None:
+    """SourceError for the first task whose evaluation could not have an independent scorer. judge: its path, if it is
+    no judge that the run trains."""
+    for task, settings in evaluations.items():
         try:
-            load_scorer(name)
-        except SourceError as error:
+            load_scorer(settings.scorer, settings.scorer_model)
+            if judge and settings.scorer_model == judge:
+                raise SourceError(f"evaluate.scorer_model: {judge} is the judge itself")
+        except (SourceError, TypeError) as error:
             raise SourceError(f"policies.{task}.{error}") from None
 
 
@@ -57,7 +63,8 @@ def _of_the_judge(kind: Any) -> bool:
 
 
 def figures_of(scorer: Scorer, row: dict[str, Any]) -> list[dict[str, Any]]:
-    """The figures of every candidate of a `schema.CANDIDATE_SET` row. What cannot be shown has none."""
+    """The figures of every candidate of a `schema.CANDIDATE_SET` row. What cannot be shown has none, and one that is
+    not a number is none."""
     found = []
     for candidate in row["candidates"]:
         text = candidate["text"] if candidate["media"] is None else None
@@ -67,7 +74,9 @@ def figures_of(scorer: Scorer, row: dict[str, Any]) -> list[dict[str, Any]]:
         except MediaError:
             continue
         figures = scorer.figures(row["prompt"], shown, *about)
-        found += [{"index": candidate["index"], "name": k, "value": v} for k, v in figures.items() if v is not None]
+        index = candidate["index"]
+        known = {name: value for name, value in figures.items() if value is not None and math.isfinite(value)}
+        found += [{"index": index, "name": name, "value": value} for name, value in known.items()]
     return found
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from urm_ray.config import Config, Task
+from urm_ray.config import Config
+from urm_ray.config_training import Task
 from urm_ray.evaluation.metrics import Figure, mean
 from urm_ray.evaluation.preferences import right
 from urm_ray.experiments.variants import TO_JUDGE, Experiment, Finding, Variant, derived

@@ -99,7 +99,7 @@ def chosen_better(variants: Sequence[Variant]) -> Figure:
     """Share of kept pairs whose chosen candidate has the better headline figure, of those where the figures differ."""
     found = []
     for variant in variants:
-        scorer = load_scorer(variant.policy.evaluate.scorer)
+        scorer = load_scorer(variant.policy.evaluate.scorer, variant.policy.evaluate.scorer_model)
         for file in variant.finished("pairs").units("sifted"):
             rows = store.read_table(file, ["dropped", "prompt", "context", "chosen", "rejected"]).to_pylist()
             found += [_lead(scorer, row, variant.policy.evaluate.headline) for row in rows if row["dropped"] is None]

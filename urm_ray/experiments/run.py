@@ -13,6 +13,7 @@ from urm_ray.experiments.tables import as_json, as_markdown
 from urm_ray.experiments.variants import Experiment, Finding, Variant
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stages import run_steps
+from urm_ray.secrets import printed
 from urm_ray.store import StoreError
 
 EXPERIMENTS = (JUDGES, CONSTRUCTIONS, ORDERS, ROUNDS)
@@ -20,6 +21,7 @@ EXPERIMENTS = (JUDGES, CONSTRUCTIONS, ORDERS, ROUNDS)
 
 def plan_experiments(run: Run) -> Iterator[str]:
     """A line for each stage of each variant that is asked for: where it lies and whether it is done."""
+    _need_training(run)
     run.stage("reward")  # a checkpoint that is missing for good is told here
     for experiment in _asked(run):
         yield f"experiment {experiment.number}: {experiment.title}"
@@ -35,6 +37,7 @@ def plan_experiments(run: Run) -> Iterator[str]:
 
 def run_experiments(run: Run) -> None:
     """Runs what is not done of the experiments asked for; the tables hold those that are done, asked for or not."""
+    _need_training(run)
     run.write_resolved()
     others = [e for e in EXPERIMENTS if e not in _asked(run)]
     found = {e.number: e.findings(run.config, done) for e in others if (done := _done(e, run))}
@@ -48,6 +51,11 @@ def run_experiments(run: Run) -> None:
             variants[variant.name] = variant
         found[experiment.number] = experiment.findings(run.config, variants)
         _write(run, found)
+
+
+def _need_training(run: Run) -> None:
+    if not run.trains_judge:
+        raise StoreError("the experiments train their judges: leave judge.path empty")
 
 
 def _asked(run: Run) -> list[Experiment]:
@@ -66,7 +74,7 @@ def _write(run: Run, found: dict[int, list[Finding]]) -> None:
     store.write_json(store.join(run.folder.uri, "experiments.json"), facts)
     text = as_markdown(EXPERIMENTS, found, seconds)
     store.write_bytes(store.join(run.folder.uri, "experiments.md"), text.encode())
-    print(f"== tables: {store.join(run.folder.uri, 'experiments.md')}", flush=True)
+    print(printed(f"== tables: {store.join(run.folder.uri, 'experiments.md')}"), flush=True)
 
 
 def _seconds(run: Run, found: dict[int, list[Finding]]) -> float:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from urm_ray.config import Config, PolicyConfig, Task
+from urm_ray.config import Config
 from urm_ray.config_file import ConfigError, build
+from urm_ray.config_policy import PolicyConfig
+from urm_ray.config_training import Task
 from urm_ray.evaluation.metrics import Figure
 from urm_ray.pipeline.run import ALIGNMENT, Run
 from urm_ray.store import Stage, StoreError

@@ -43,19 +43,23 @@ class AnswerTree:
         return cls(closed, spines, tuple(places))
 
     def read(self, logits: Sequence[torch.Tensor]) -> tuple[list[float], float]:
+        """As `weigh`, from logits: for each spine (len(spine) + 1, vocabulary), the last question token's first."""
+        known = []
+        for spine, depth, tokens in self.branchings:
+            known.append(logits[spine][depth].float().log_softmax(-1)[list(tokens)])
+        return self.weigh(known)
+
+    def weigh(self, log_probs: Sequence[torch.Tensor]) -> tuple[list[float], float]:
         """Probability of each answer when every token is kept to the answers, and how probable those were at the first
         branching. It is the answer's probability given that one of them is said, as long as the model, once it has
         begun an answer, goes on with one.
 
-        logits: for each spine (len(spine) + 1, vocabulary), the last question token's first.
+        log_probs: for each branching those of the tokens that may follow there, among all tokens.
         """
         share = [1.0] * len(self.answers)
-        mass = 1.0
-        for number, (spine, depth, tokens) in enumerate(self.branchings):
-            log_probs = logits[spine][depth].float().log_softmax(-1)[list(tokens)]
-            if number == 0:
-                mass = float(log_probs.logsumexp(-1).exp())
-            chances = dict(zip(tokens, log_probs.softmax(-1).tolist(), strict=True))
+        mass = float(log_probs[0].logsumexp(-1).exp()) if log_probs else 1.0
+        for (spine, depth, tokens), those in zip(self.branchings, log_probs, strict=True):
+            chances = dict(zip(tokens, those.softmax(-1).tolist(), strict=True))
             prefix = self.spines[spine][:depth]
             for i, answer in enumerate(self.answers):
                 if answer[:depth] == prefix:

@@ -1,8 +1,8 @@
-"""Which candidates are compared, and who wins when both orders have been asked."""
+"""The published pairing, the orders in which pairs are shown, and who wins when both have been asked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,11 +10,8 @@ Result = Literal["win", "tie", "order_disagreement", "unparsed", "media_error"]
 
 
 def adjacent(count: int) -> list[tuple[int, int]]:
-    """(0, 1), (2, 3), ...: the published pairing (paper III-C), count / 2 questions."""
+    """(0, 1), (2, 3), ...: the published pairing (paper III-C), count / 2 pairs."""
     return [(i, i + 1) for i in range(0, count - 1, 2)]
-
-
-POLICIES = {"adjacent": adjacent}
 
 
 def asked_orders(pairs: Sequence[tuple[int, int]], both: bool) -> list[tuple[int, int]]:
@@ -49,3 +46,11 @@ def compare(verdicts: Sequence[dict[str, Any]]) -> Comparison:
         return Comparison("tie")
     loser = next(i for i in (verdicts[0]["first"], verdicts[0]["second"]) if i != winner)
     return Comparison("win", winner, loser)
+
+
+def by_pair(verdicts: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """`schema.PAIR_VERDICT` values of a prompt, those on the same two candidates together."""
+    groups: dict[frozenset[int], list[dict[str, Any]]] = {}
+    for verdict in verdicts:
+        groups.setdefault(frozenset((verdict["first"], verdict["second"])), []).append(verdict)
+    return list(groups.values())

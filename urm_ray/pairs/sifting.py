@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from urm_ray.config import PairsConfig
-from urm_ray.judge.equal import distinct
-from urm_ray.pairs.ranking import Comparison, Result, compare
+from urm_ray.config_pairs import BY_SCORE, PairsConfig
+from urm_ray.judge.equal import EQUAL, distinct, first_equals
+from urm_ray.pairs.ranking import Comparison, Result, by_pair, compare
+from urm_ray.pairs.strengths import share_of, strengths
 from urm_ray.schema import digest, seed_of
 
 DROP_REASONS = ("tie", "order_disagreement", "unparsed", "media_error", "no_margin")
@@ -22,10 +24,11 @@ Choice = tuple[int, int] | str
 @dataclass(frozen=True)
 class Evidence:
     """What there is to choose by: a `schema.JUDGED_SET` row, its point scores by index, and for each ranked pair the
-    comparison and what the judge itself said, before `ties` had a word."""
+    verdicts, the comparison, and what the judge itself said, before `ties` had a word."""
 
     row: dict[str, Any]
     scores: dict[int, float]
+    pairs: list[list[dict[str, Any]]]
     comparisons: list[Comparison]
     results: list[Result]
 
@@ -44,7 +47,27 @@ class Evidence:
     def unranked(self) -> str:
         """Why no pair has a winner: the most frequent reason; between equals, the one nearest to a broken judge."""
         order: tuple[Result, ...] = ("media_error", "unparsed", "order_disagreement", "tie")
+        if not self.results:
+            return self.alike()
         return max(order, key=lambda r: (self.results.count(r), -order.index(r)))
+
+    def alike(self) -> str:
+        """Why there are no two candidates to choose between: they are all equal, or they are not there."""
+        return "tie" if len(self.made) > 1 and len(set(self.first_equals.values())) == 1 else "media_error"
+
+    @cached_property
+    def made(self) -> list[dict[str, Any]]:
+        """The candidates that are there, by index."""
+        candidates = sorted(self.row["candidates"], key=lambda c: c["index"])
+        return [c for c in candidates if not c["error"] and (c["media"] is not None or c["text"] is not None)]
+
+    @cached_property
+    def first_equals(self) -> dict[int, int]:
+        return first_equals(self.made)
+
+    def first(self, index: int) -> int:
+        """The first candidate that equals this one."""
+        return self.first_equals.get(index, index)
 
     def unscored(self) -> str:
         reasons = {v["outcome"] for v in self.row["point_verdicts"] if v["outcome"] != "score"}
@@ -76,30 +99,43 @@ def _point(found: Evidence) -> Choice:
     return found.best(found.scores), found.worst(found.scores)
 
 
+def _best_of(found: Evidence) -> Choice:
+    if len(found.scores) < 2:
+        return found.unscored()
+    best = found.best(found.scores)
+    others = [i for i in found.scores if found.first(i) != found.first(best)]
+    return (best, min(others, key=found.drawn)) if others else "tie"
+
+
+def _bradley_terry(found: Evidence) -> Choice:
+    shares: dict[tuple[int, int], float] = {}
+    for verdicts in found.pairs:
+        a, b = sorted((verdicts[0]["first"], verdicts[0]["second"]))
+        share = share_of(verdicts, a)
+        one, two = found.first(a), found.first(b)  # what is known of either of two equal candidates is known of both
+        if share is not None and one != two:
+            shares[min(one, two), max(one, two)] = share if one < two else 1 - share
+    strength = strengths(shares)
+    if len(set(strength.values())) < 2:
+        return "tie" if strength else found.unranked()
+    order = sorted(strength)
+    return max(order, key=strength.__getitem__), min(order, key=strength.__getitem__)
+
+
 def _random(found: Evidence) -> Choice:
-    candidates = sorted(found.row["candidates"], key=lambda c: c["index"])
-    made = [c for c in candidates if not c["error"] and (c["media"] is not None or c["text"] is not None)]
-    order = sorted(distinct(made), key=found.drawn)
-    if len(order) < 2:
-        return "media_error" if len(made) < 2 else "tie"
-    return order[0], order[1]
+    order = sorted(distinct(found.made), key=found.drawn)
+    return (order[0], order[1]) if len(order) > 1 else found.alike()
 
 
 CONSTRUCTIONS: dict[str, Callable[[Evidence], Choice]] = {
     "pair_point": _pair_point,
     "pair": _pair,
+    "bradley_terry": _bradley_terry,
     "point": _point,
+    "best_of": _best_of,
     "random": _random,
 }
-BY_SCORE = ("pair_point", "point")
-"""Constructions that go by point scores, and so drop what has no margin."""
-
-
-def _pairs(verdicts: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    groups: dict[frozenset[int], list[dict[str, Any]]] = {}
-    for verdict in verdicts:
-        groups.setdefault(frozenset((verdict["first"], verdict["second"])), []).append(verdict)
-    return list(groups.values())
+"""By `PairsConfig.construction`."""
 
 
 def _by_point(comparison: Comparison, a: int, b: int, scores: dict[int, float]) -> Comparison:
@@ -115,6 +151,13 @@ def _by_point(comparison: Comparison, a: int, b: int, scores: dict[int, float]) 
     return Comparison("win", winner, loser)
 
 
+def _by_place(comparison: Comparison, verdict: dict[str, Any]) -> Comparison:
+    """Lets the candidate shown first win a pair that the judge called a tie."""
+    if comparison.result != "tie" or verdict["reason"] == EQUAL:
+        return comparison
+    return Comparison("win", verdict["first"], verdict["second"])
+
+
 def sift(row: dict[str, Any], config: PairsConfig) -> dict[str, Any]:
     """The pair columns of a `schema.SIFTED_SET` row from a `schema.JUDGED_SET` row.
 
@@ -124,14 +167,16 @@ def sift(row: dict[str, Any], config: PairsConfig) -> dict[str, Any]:
     """
     scores = {v["index"]: v["score"] for v in row["point_verdicts"] if v["outcome"] == "score"}
     verdicts = [v for v in row["pair_verdicts"] if config.orders == "asked" or v["first"] < v["second"]]
-    groups = _pairs(verdicts)
+    groups = by_pair(verdicts)
     comparisons = [compare(group) for group in groups]
     results = [c.result for c in comparisons]
     if config.ties == "point":
         comparisons = [
             _by_point(c, g[0]["first"], g[0]["second"], scores) for c, g in zip(comparisons, groups, strict=True)
         ]
-    evidence = Evidence(row, scores, comparisons, results)
+    elif config.ties == "first":
+        comparisons = [_by_place(c, g[0]) for c, g in zip(comparisons, groups, strict=True)]
+    evidence = Evidence(row, scores, groups, comparisons, results)
     columns: dict[str, Any] = {
         "pair_id": digest("pair", row["prompt_id"], row["sampler_digest"], row["judge_digest"]),
         "chosen": None,

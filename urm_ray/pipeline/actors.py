@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from urm_ray import schema, store
-from urm_ray.config import Config, Task
+from urm_ray.config import Config
+from urm_ray.config_training import Task
+from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.pools import use_threads
-from urm_ray.pipeline.units import done_ids, mark_unit, read_unit
-
-
-def _extend(batch: pa.Table, rows: list[dict[str, Any]], fields: list[pa.Field]) -> pa.Table:
-    for field in fields:
-        batch = batch.append_column(field, pa.array([row[field.name] for row in rows], field.type))
-    return batch
+from urm_ray.pipeline.units import done_ids, extend, mark_unit, read_unit
 
 
 class Sample:
@@ -35,10 +32,12 @@ class Sample:
         count: int,
         folder: str,
         num_cpus: float,
+        care: Care | None = None,
     ) -> None:
         from urm_ray.candidates.samplers import load_sampler
 
         use_threads(num_cpus)
+        self.attempts = Attempts("sampling", care)
         settings = Config(**config)
         self.task, self.policy = task, settings.policy(task)
         self.sampler = load_sampler(task, path, self.policy)
@@ -48,31 +47,87 @@ class Sample:
         return pa.concat_tables([self._unit(unit) for unit in batch.to_pylist()])
 
     def _unit(self, unit: dict[str, Any]) -> pa.Table:
-        from urm_ray.candidates.image import seeds
-        from urm_ray.candidates.samplers import asked_of
-
         rows = read_unit(unit)
         done = done_ids(self.folder, unit["unit"], "prompt_id")
-        ids = rows["prompt_id"].to_pylist()
-        columns = rows.select(["prompt", "context"])
-        asked = [asked_of(self.task, row, self.policy) for row in columns.to_pylist()]
-        requests = [(a, seed) for i, a in zip(ids, asked, strict=True) for seed in seeds(self.seed, i, self.count)]
-        wanted = [i not in done for i in ids for _ in range(self.count)]
-        made = self.sampler.sample(requests, wanted)
+        prompts = rows.select(["prompt_id", "prompt", "context"]).to_pylist()
+        made = self.attempts.together(
+            f"unit {unit['unit']}", len(rows), partial(self._joint, prompts, done), partial(self._each, prompts, done)
+        )
+        keep = [n for n, row in enumerate(prompts) if row["prompt_id"] not in done]
         sets = [
             {
-                "candidates": [{**c, "index": k} for k, c in enumerate(made[n : n + self.count])],
+                "candidates": [{**c, "index": k} for k, c in enumerate(made[n * self.count : (n + 1) * self.count])],
                 "sampler_digest": self.digest,
             }
-            for n in range(0, len(made), self.count)
+            for n in keep
         ]
-        keep = [n for n, i in enumerate(ids) if i not in done]
         fields = [schema.CANDIDATE_SET.field(name) for name in ("candidates", "sampler_digest")]
-        return _extend(rows.take(pa.array(keep, pa.int64())), [sets[n] for n in keep], fields)
+        return extend(rows.take(pa.array(keep, pa.int64())), sets, fields)
+
+    def _joint(self, prompts: list[dict[str, Any]], done: set[str], aside: dict[str, str]) -> list[dict[str, Any]]:
+        """All candidates of a unit. Another prompt takes the place of one that is put aside, so that the batches of the
+        others stay as they are."""
+        able = [row for row in prompts if row["prompt_id"] not in aside]
+        if not able:
+            return [self._failed(row, seed, aside) for row in prompts for seed in self._seeds(row)]
+        stand_in = able[0]
+        requests, wanted = [], []
+        for row in prompts:
+            put_aside = row["prompt_id"] in aside
+            asked = self._asked(stand_in if put_aside else row)
+            requests += [(asked, seed) for seed in self._seeds(row)]
+            wanted += [not put_aside and row["prompt_id"] not in done] * self.count
+        made = self.sampler.sample(requests, wanted)
+        owners = [row for row in prompts for _ in range(self.count)]
+        return [
+            self._failed(row, seed, aside) if row["prompt_id"] in aside else candidate
+            for row, (_, seed), candidate in zip(owners, requests, made, strict=True)
+        ]
+
+    def _each(self, prompts: list[dict[str, Any]], done: set[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
+        for row in prompts:
+            if row["prompt_id"] not in done:
+                yield row["prompt_id"], partial(self._alone, row)
+
+    def _alone(self, row: dict[str, Any]) -> None:
+        asked = self._asked(row)
+        self.sampler.sample([(asked, seed) for seed in self._seeds(row)])
+
+    def _asked(self, row: dict[str, Any]) -> Any:
+        from urm_ray.candidates.samplers import asked_of
+
+        return asked_of(self.task, row, self.policy)
+
+    def _seeds(self, row: dict[str, Any]) -> list[int]:
+        from urm_ray.candidates.image import seeds
+
+        return seeds(self.seed, row["prompt_id"], self.count)
+
+    @staticmethod
+    def _failed(row: dict[str, Any], seed: int, aside: dict[str, str]) -> dict[str, Any]:
+        return {"seed": seed, "media": None, "text": None, "error": aside[row["prompt_id"]]}
+
+
+class ReadCandidates:
+    """Turns units of prompts into `schema.CANDIDATE_SET` rows with candidates that are there already."""
+
+    def __init__(self, path: str, task: Task, sampler_digest: str) -> None:
+        self.path, self.task, self.digest = path, task, sampler_digest
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        return pa.concat_tables([self._unit(unit) for unit in batch.to_pylist()])
+
+    def _unit(self, unit: dict[str, Any]) -> pa.Table:
+        from urm_ray.sources.candidates import candidate_file
+
+        rows, file = read_unit(unit), candidate_file(self.path, self.task)
+        sets = [{"candidates": file.of(i), "sampler_digest": self.digest} for i in rows["prompt_id"].to_pylist()]
+        return extend(rows, sets, [schema.CANDIDATE_SET.field(name) for name in ("candidates", "sampler_digest")])
 
 
 class Judge:
-    """Adds the verdict columns of `schema.JUDGED_SET` to candidate sets. scales: of `mix_report.learned_scales`."""
+    """Adds the verdict columns of `schema.JUDGED_SET` to candidate sets. scales: of `mix_report.learned_scales`. rank:
+    asks what `pairs` says, else about each candidate by itself."""
 
     def __init__(
         self,
@@ -82,23 +137,56 @@ class Judge:
         scales: dict[str, str],
         num_cpus: float,
         rank: bool = True,
+        care: Care | None = None,
     ) -> None:
         from urm_ray.judge.scorer import JudgeScorer
 
         use_threads(num_cpus)
+        self.attempts = Attempts("judging", care)
         self.config = Config(**config)
         self.scorer = JudgeScorer.load(path, self.config.judge, scales=scales)
         self.digest, self.rank = judge_digest, rank
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        from urm_ray.pairs.ranking import POLICIES, asked_orders
-
         rows = []
-        for row in batch.select(["task", "prompt", "context", "candidates"]).to_pylist():
-            pairs = POLICIES[self.config.pairs.ranking](len(row["candidates"])) if self.rank else []
-            verdicts = self.scorer.judge_set(row, asked_orders(pairs, self.config.pairs.both_orders))
-            rows.append({**verdicts, "judge_digest": self.digest})
-        return _extend(batch, rows, list(schema.JUDGED_SET)[len(schema.CANDIDATE_SET) :])
+        # One prompt's media in memory at a time, whatever the batch holds.
+        for prompt in batch.select(["prompt_id", "task", "prompt", "context", "candidates"]).to_batches(
+            max_chunksize=1
+        ):
+            row = prompt.to_pylist()[0]
+            said = self.attempts.each(row["prompt_id"], partial(self._said, row), partial(self._unsaid, row))
+            rows.append({**said, "judge_digest": self.digest})
+        return extend(batch, rows, list(schema.JUDGED_SET)[len(schema.CANDIDATE_SET) :])
+
+    def _said(self, row: dict[str, Any]) -> dict[str, Any]:
+        return self._columns(self.scorer.sit(row))
+
+    def _unsaid(self, row: dict[str, Any], reason: str) -> dict[str, Any]:
+        return self._columns(self.scorer.sit_out(row, reason))
+
+    def _columns(self, sitting: Any) -> dict[str, Any]:
+        from urm_ray.pairs.asking import interview
+
+        if self.rank:
+            interview(sitting, self.config.pairs)
+        else:
+            sitting.ask([], sitting.indices)
+        return sitting.columns()
+
+
+class AskNothing:
+    """As `Judge`, where nothing is to be asked: candidate sets become `schema.JUDGED_SET` rows without a verdict."""
+
+    def __init__(self, judge_digest: str) -> None:
+        self.row: dict[str, Any] = {
+            "pair_verdicts": [],
+            "point_verdicts": [],
+            "scale": None,
+            "judge_digest": judge_digest,
+        }
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        return extend(batch, [self.row] * len(batch), list(schema.JUDGED_SET)[len(schema.CANDIDATE_SET) :])
 
 
 class Sift:
@@ -125,55 +213,18 @@ class Score:
         "figures", pa.list_(pa.struct([("index", pa.int32()), ("name", pa.string()), ("value", pa.float32())]))
     )
 
-    def __init__(self, scorer: str) -> None:
+    def __init__(self, scorer: str, model: str = "", care: Care | None = None) -> None:
         from urm_ray.evaluation.scorer import load_scorer
 
-        self.scorer = load_scorer(scorer)
+        self.attempts = Attempts("scoring", care)
+        self.scorer = load_scorer(scorer, model)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         from urm_ray.evaluation.scorer import figures_of
 
-        columns = ["prompt", "context", "candidates"]
-        rows = [{"figures": figures_of(self.scorer, row)} for row in batch.select(columns).to_pylist()]
-        return _extend(batch, rows, [self.FIELD])
-
-
-class Reference:
-    """Adds the `schema.REFERENCE` columns to the pairs of units of sifted sets; a dropped row is unfit."""
-
-    def __init__(self, config: dict[str, Any], task: Task, path: str, reference_digest: str, num_cpus: float) -> None:
-        from urm_ray.training.logps import ReferenceLogps
-
-        use_threads(num_cpus)
-        policy = Config(**config).policy(task)
-        self.reference = ReferenceLogps(path, policy.vlm_dpo, reference_digest, policy.clips, policy.device)
-
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        return pa.concat_tables([self._unit(unit) for unit in batch.to_pylist()])
-
-    def _unit(self, unit: dict[str, Any]) -> pa.Table:
-        rows = read_unit(unit, [*schema.ANSWER_PAIR.names[: -len(schema.REFERENCE)], "dropped"])
-        kept = pc.is_null(rows["dropped"])
-        dropped = rows.filter(pc.invert(kept))
-        nothing = dict.fromkeys(schema.REFERENCE.names)
-        unfit = [nothing | {"unfit": reason} for reason in dropped["dropped"].to_pylist()]
-        made = pa.concat_tables([self.reference(rows.filter(kept)), _extend(dropped, unfit, list(schema.REFERENCE))])
-        return made.drop_columns(["dropped"])
-
-
-class Encode:
-    """Turns units of sifted sets into `schema.ENCODED_PAIR` rows of the same units."""
-
-    def __init__(self, config: dict[str, Any], task: Task, path: str, num_cpus: float) -> None:
-        from urm_ray.training.encode_pairs import COLUMNS, EncodePairs
-
-        use_threads(num_cpus)
-        settings = Config(**config)
-        policy = settings.policy(task)
-        self.encode = EncodePairs(path, policy.dpo, settings.run.seed, device=policy.device)
-        self.columns = COLUMNS
-
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        return pa.concat_tables(
-            [mark_unit(self.encode(read_unit(unit, self.columns)), unit) for unit in batch.to_pylist()]
-        )
+        columns = ["prompt_id", "prompt", "context", "candidates"]
+        found = [
+            self.attempts.each(row["prompt_id"], partial(figures_of, self.scorer, row), lambda _: [])
+            for row in batch.select(columns).to_pylist()
+        ]
+        return extend(batch, [{"figures": figures} for figures in found], [self.FIELD])

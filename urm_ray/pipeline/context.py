@@ -8,6 +8,11 @@ import os
 import ray
 from ray.data import DataContext
 
+_DATA_ENV = {"RAY_DATA_CLUSTER_AUTOSCALER": "V2"}
+"""Ray 2.60's default reserves for an execution the CPUs that it reckons its operators need, and of what is left whole
+CPUs alone. Where that is no more than the actors hold, the tasks that write units wait until the actors are done, and
+nothing is saved for so long. V2 reserves all that there is."""
+
 _WORKER_ENV = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -16,16 +21,32 @@ _WORKER_ENV = {
     "TQDM_DISABLE": "1",
     "PYTHONWARNINGS": "ignore::FutureWarning",
     "DEEPSPEED_LOG_LEVEL": "error",
+    **_DATA_ENV,
 }
 
 
+_listens = {"dashboard_host": "127.0.0.1"}
+
+
+def listen(dashboard_host: str) -> None:
+    """Where the dashboard listens if `connect` starts Ray; a cluster that is joined has its own already."""
+    _listens["dashboard_host"] = dashboard_host
+
+
 def connect() -> None:
-    """Joins the cluster this job was submitted to, or starts Ray on this machine. Safe to call again."""
+    """Joins the cluster this job was submitted to, or starts Ray on this machine. Safe to call again.
+
+    What is started here is closed to others: it asks for a token, as Ray has it unless RAY_AUTH_MODE says otherwise,
+    and its dashboard listens on this machine alone unless told (`listen`).
+    """
     if not ray.is_initialized():
         # Workers inherit these; names that are set already win, as do the settings of `ray job submit`.
         env = {key: value for key, value in _WORKER_ENV.items() if key not in os.environ}
-        ray.init(runtime_env={"env_vars": env}, logging_level=logging.WARNING, log_to_driver=True)
+        ray.init(runtime_env={"env_vars": env}, logging_level=logging.WARNING, log_to_driver=True, **_listens)
+    for key, value in _DATA_ENV.items():
+        os.environ.setdefault(key, value)  # executions run in this process, and those of trainings in workers
     context = DataContext.get_current()
     context.enable_progress_bars = False  # the stages print their own lines, which also read well in a job's log
     context.print_on_execution_start = False
+    context.raise_original_map_exception = True  # else all that a user is told is that a function failed
     logging.getLogger("ray.data").setLevel(logging.WARNING)

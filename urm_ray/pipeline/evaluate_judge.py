@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -9,10 +11,12 @@ import ray
 
 from urm_ray import store
 from urm_ray.config import JudgeConfig
-from urm_ray.evaluation.preferences import agreement, ask_preferences
+from urm_ray.evaluation.preferences import agreement, ask_preferences, unanswered
 from urm_ray.models import resolve
+from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.context import connect
-from urm_ray.pipeline.pools import actor_pool, bind, use_threads
+from urm_ray.pipeline.ledger import SharedLedger
+from urm_ray.pipeline.pools import bind, judge_pool, use_threads
 from urm_ray.pipeline.progress import Progress
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.units import file_name, pending
@@ -30,6 +34,8 @@ RESULT = pa.schema(
         ("p_second", pa.float32()),
         ("p_tie", pa.float32()),
         ("judged", pa.float32()),
+        ("texts", pa.list_(pa.string())),  # what the judge said in each order, where it decoded an answer
+        ("reasons", pa.list_(pa.string())),  # why it gave no verdict in an order
     ]
 )
 
@@ -37,20 +43,41 @@ RESULT = pa.schema(
 class AskUnit:
     """Puts one file of held-out preferences to a judge and writes its answers."""
 
-    def __init__(self, config: dict[str, Any], path: str, folder: str, num_cpus: float, min_mass: float) -> None:
+    def __init__(
+        self,
+        config: dict[str, Any],
+        path: str,
+        folder: str,
+        num_cpus: float,
+        min_mass: float,
+        care: Care | None = None,
+    ) -> None:
         from urm_ray.judge.scorer import JudgeScorer
 
         use_threads(num_cpus)
+        self.attempts = Attempts("asking about", care)
         self.scorer, self.folder = JudgeScorer.load(path, JudgeConfig(**config), min_mass), folder
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         counts = []
         for unit in batch.to_pylist():
             rows = store.read_table(unit["file"]).to_pylist()
-            table = pa.Table.from_pylist(ask_preferences(self.scorer, rows), RESULT)
+            results = self.attempts.together(
+                f"unit {unit['unit']}", len(rows), partial(self._joint, rows), partial(self._each, rows)
+            )
+            table = pa.Table.from_pylist(results, RESULT)
             store.write_table(store.join(self.folder, file_name(unit["unit"])), table)
             counts.append({"rows": len(rows)})
         return pa.Table.from_pylist(counts)
+
+    def _joint(self, rows: list[dict[str, Any]], aside: dict[str, str]) -> list[dict[str, Any]]:
+        said = iter(ask_preferences(self.scorer, [row for row in rows if row["preference_id"] not in aside]))
+        reasons = [aside.get(row["preference_id"]) for row in rows]
+        return [next(said) if why is None else unanswered(row, why) for row, why in zip(rows, reasons, strict=True)]
+
+    def _each(self, rows: list[dict[str, Any]]) -> Iterator[tuple[str, Callable[[], Any]]]:
+        for row in rows:
+            yield row["preference_id"], partial(ask_preferences, self.scorer, [row])
 
 
 def _ask(run: Run, name: str, path: str, folder: str, files: list[str], min_mass: float) -> None:
@@ -60,6 +87,7 @@ def _ask(run: Run, name: str, path: str, folder: str, files: list[str], min_mass
     connect()
     judge = run.config.judge
     progress = Progress(name, sum(store.row_count(u["file"]) for u in todo))
+    ledger = SharedLedger(name, progress.total, run.config.run.put_aside_share)
     asked = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
         bind(
             AskUnit,
@@ -68,10 +96,11 @@ def _ask(run: Run, name: str, path: str, folder: str, files: list[str], min_mass
             folder=folder,
             num_cpus=judge.actors.num_cpus,
             min_mass=min_mass,
+            care=Care(ledger, judge.actors.row_limit_s),
         ),
         batch_size=1,
         batch_format="pyarrow",
-        **actor_pool(judge.actors),
+        **judge_pool(judge.actors, judge),
     )
     for row in asked.iter_rows():
         progress.add(row["rows"], 0)

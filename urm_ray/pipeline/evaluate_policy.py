@@ -7,14 +7,18 @@ from typing import Any
 import pyarrow as pa
 
 from urm_ray import schema, store
-from urm_ray.config import Task
+from urm_ray.config_training import Task
 from urm_ray.evaluation.policy import compare_policies, is_hacking
 from urm_ray.models import resolve
 from urm_ray.pipeline.actors import Judge, Sample, Score
-from urm_ray.pipeline.mix_report import learned_scales
-from urm_ray.pipeline.pools import actor_pool, bind
+from urm_ray.pipeline.attempts import Care
+from urm_ray.pipeline.judge_model import judge_model
+from urm_ray.pipeline.ledger import SharedLedger
+from urm_ray.pipeline.pools import actor_pool, bind, judge_pool
+from urm_ray.pipeline.quarantine import quarantined
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, stream_units
+from urm_ray.sources.registry import SourceError
 from urm_ray.store import Stage
 
 EVALUATED = pa.schema([*schema.JUDGED_SET, Score.FIELD])
@@ -48,9 +52,9 @@ def _measure(run: Run, stage: Stage, task: Task, part: str, path: str, weights: 
 
     weights: their digest. Returns the number of prompts.
     """
-    reward, settings, dump = run.finished("reward"), run.config.policy(task).evaluate, run.config.model_dump()
+    judge, settings, dump = judge_model(run), run.config.policy(task).evaluate, run.config.model_dump()
 
-    def operators(units: Any) -> Any:
+    def operators(units: Any, ledger: SharedLedger) -> Any:
         rows = units.map_batches(
             bind(
                 Sample,
@@ -61,6 +65,7 @@ def _measure(run: Run, stage: Stage, task: Task, part: str, path: str, weights: 
                 count=settings.seeds_per_prompt,
                 folder=stage.path(part),
                 num_cpus=settings.sampler_pool.num_cpus,
+                care=Care(ledger, settings.sampler_pool.row_limit_s),
             ),
             batch_size=1,
             batch_format="pyarrow",
@@ -70,19 +75,38 @@ def _measure(run: Run, stage: Stage, task: Task, part: str, path: str, weights: 
             bind(
                 Judge,
                 config=dump,
-                path=store.local_dir(reward.path("model")),
-                judge_digest=reward.digest,
-                scales=learned_scales(reward),
+                path=judge.path,
+                judge_digest=judge.digest,
+                scales=judge.scales,
                 num_cpus=settings.judge_pool.num_cpus,
                 rank=False,
+                care=Care(ledger, settings.judge_pool.row_limit_s),
             ),
-            batch_size=1,
+            batch_size=None,
             batch_format="pyarrow",
             udf_modifying_row_count=False,
-            **actor_pool(settings.judge_pool),
+            **judge_pool(settings.judge_pool, run.config.judge),
         )
-        return rows.map_batches(Score(settings.scorer), batch_size=None, batch_format="pyarrow", num_cpus=LIGHT)
+        care = Care(ledger, settings.scorer_pool.row_limit_s)
+        if settings.scorer_model:
+            score = bind(Score, scorer=settings.scorer, model=settings.scorer_model, care=care)
+            return rows.map_batches(score, batch_size=None, batch_format="pyarrow", **actor_pool(settings.scorer_pool))
+        return rows.map_batches(
+            Score(settings.scorer, care=care), batch_size=None, batch_format="pyarrow", num_cpus=LIGHT
+        )
 
     files = run.finished("prepare", task).units("heldout_prompts")
-    stream_units(stage.name, files, stage.path(part), settings.unit_rows, "prompt_id", EVALUATED, operators)
+    if not files:
+        raise SourceError(f"{stage.name}: there is no held-out prompt to measure on; see prepare.heldout_prompts")
+    stream_units(
+        stage.name,
+        files,
+        stage.path(part),
+        settings.unit_rows,
+        "prompt_id",
+        EVALUATED,
+        operators,
+        put_aside_share=run.config.run.put_aside_share,
+    )
+    quarantined(stage, part)
     return sum(store.row_count(file) for file in files)

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterator
 from typing import Any
 
 import ray
 
 from urm_ray import schema, store
-from urm_ray.config import Task
+from urm_ray.config_training import Task
+from urm_ray.fingerprint import fingerprint
 from urm_ray.models import resolve
 from urm_ray.pairs.audit import audit, need_spread
 from urm_ray.pairs.sifting import last_place
-from urm_ray.pipeline.actors import Judge, Sample, Sift
+from urm_ray.pairs.standings import STANDINGS, STANDINGS_FROM, standings
+from urm_ray.pipeline.actors import AskNothing, Judge, ReadCandidates, Sample, Sift
+from urm_ray.pipeline.attempts import Care
 from urm_ray.pipeline.context import connect
-from urm_ray.pipeline.mix_report import learned_scales
-from urm_ray.pipeline.pools import actor_pool, bind
+from urm_ray.pipeline.judge_model import judge_model
+from urm_ray.pipeline.ledger import SharedLedger
+from urm_ray.pipeline.pools import actor_pool, bind, judge_pool
+from urm_ray.pipeline.quarantine import quarantined
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, stream_units
 from urm_ray.pipeline.units import plan
+from urm_ray.secrets import printed
+from urm_ray.sources.registry import SourceError
 from urm_ray.store import Stage, StoreError
 
 AUDIT_COLUMNS = ["dropped", "pairs_asked", "orders_agreed", "first_preferred"]
@@ -25,57 +35,88 @@ AUDIT_COLUMNS = ["dropped", "pairs_asked", "orders_agreed", "first_preferred"]
 
 def generate(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     """Writes `schema.JUDGED_SET` units: every candidate and every verdict, however pairs are made of them later."""
-    config, own, reward = run.config, run.config.policy(task), run.finished("reward")
-    judge = store.local_dir(reward.path("model"))
-    policy = resolve(own.path)
+    config, own, judge = run.config, run.config.policy(task), judge_model(run)
     pools = own.generate
     dump = config.model_dump()
-    sampler_digest = run.sampler_digest(task, run.model_digest(own.path))
-    judge_digest = schema.digest(config.digest_of("judge"), reward.digest)
 
-    def operators(units: Any) -> Any:
-        rows = units.map_batches(
-            bind(
-                Sample,
-                config=dump,
-                task=task,
-                path=policy,
-                sampler_digest=sampler_digest,
-                count=own.sampler.candidates,
-                folder=stage.path("judged"),
-                num_cpus=pools.sampler_pool.num_cpus,
-            ),
-            batch_size=1,
-            batch_format="pyarrow",
-            **actor_pool(pools.sampler_pool),
-        )
-        return rows.map_batches(
+    judge_digest = schema.digest(config.digest_of("judge"), judge.digest)
+
+    def operators(units: Any, ledger: SharedLedger) -> Any:
+        sets = _candidates(run, stage, task, units, ledger)
+        if not config.pairs.asks:
+            return sets.map_batches(AskNothing(judge_digest), batch_size=1, batch_format="pyarrow", num_cpus=LIGHT)
+        return sets.map_batches(
             bind(
                 Judge,
                 config=dump,
-                path=judge,
+                path=judge.path,
                 judge_digest=judge_digest,
-                scales=learned_scales(reward),
+                scales=judge.scales,
                 num_cpus=pools.judge_pool.num_cpus,
+                care=Care(ledger, pools.judge_pool.row_limit_s),
             ),
-            batch_size=1,
+            batch_size=None,
             batch_format="pyarrow",
             udf_modifying_row_count=False,
-            **actor_pool(pools.judge_pool),
+            **judge_pool(pools.judge_pool, config.judge),
         )
 
-    stream_units(
+    prompts = run.finished("prepare", task).units("train_prompts")
+    if not prompts:
+        raise SourceError(f"{stage.name}: there is no prompt to make candidates for; see prepare.train_prompts")
+    busy = stream_units(
         stage.name,
-        run.finished("prepare", task).units("train_prompts"),
+        prompts,
         stage.path("judged"),
         pools.unit_rows,
         "prompt_id",
         schema.JUDGED_SET,
         operators,
+        put_aside_share=config.run.put_aside_share,
     )
-    judged = stage.rows("judged", ["point_verdicts", "scale"])
-    need_spread(judged.to_pylist())
-    return {"prompts": len(judged)}
+    need_spread(_rows(stage, "judged", ["point_verdicts", "scale"]))
+    write_standings(stage)
+    prompts_done = sum(store.row_count(file) for file in stage.units("judged"))
+    return {"prompts": prompts_done, "at_work": busy, "quarantined": quarantined(stage, "judged")}
+
+
+def _rows(stage: Stage, part: str, columns: list[str]) -> Iterator[dict[str, Any]]:
+    """Rows of a part of a stage, or leaves of them, with one unit in memory at a time."""
+    for file in stage.units(part):
+        yield from store.read_leaves(file, columns).to_pylist()
+
+
+def _candidates(run: Run, stage: Stage, task: Task, units: Any, ledger: SharedLedger) -> Any:
+    """Adds the operator that turns units of prompts into candidate sets: sampled by the policy, or read from files."""
+    own = run.config.policy(task)
+    if own.candidates_path:
+        sampler_digest = schema.digest("candidates", fingerprint(own.candidates_path))
+        read = ReadCandidates(own.candidates_path, task, sampler_digest)
+        return units.map_batches(read, batch_size=1, batch_format="pyarrow", num_cpus=LIGHT)
+    pool = own.generate.sampler_pool
+    sample = bind(
+        Sample,
+        config=run.config.model_dump(),
+        task=task,
+        path=resolve(own.path),
+        sampler_digest=run.sampler_digest(task, run.model_digest(own.path)),
+        count=own.sampler.candidates,
+        folder=stage.path("judged"),
+        num_cpus=pool.num_cpus,
+        care=Care(ledger, pool.row_limit_s),
+    )
+    return units.map_batches(sample, batch_size=1, batch_format="pyarrow", **actor_pool(pool))
+
+
+def write_standings(stage: Stage) -> None:
+    """Writes `standings.csv` into a stage of judged sets: how each candidate came out, a line each."""
+    path = stage.path("standings.csv")
+    with store.writing(path) as stream, io.TextIOWrapper(stream, "utf-8", newline="") as text:
+        table = csv.DictWriter(text, STANDINGS)
+        table.writeheader()
+        for row in _rows(stage, "judged", STANDINGS_FROM):
+            table.writerows(standings(row))
+    print(printed(f"[{stage.name}] scores and places of all candidates: {path}"), flush=True)
 
 
 def pairs(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
@@ -101,11 +142,11 @@ def pairs(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
         unit_rows,
         "prompt_id",
         schema.SIFTED_SET,
-        lambda units: sifted(units, last),
+        lambda units, _: sifted(units, last),
         count_null="dropped",
         counted="pairs kept",
     )
-    counts = audit(stage.rows("sifted", AUDIT_COLUMNS).to_pylist(), config.pairs.compares_orders)
+    counts = audit(_rows(stage, "sifted", AUDIT_COLUMNS), config.pairs.compares_orders)
     print(f"[{stage.name}] kept {counts['kept']} of {counts['prompts']}, dropped {counts['dropped']}", flush=True)
     if not counts["kept"]:
         raise StoreError(f"{stage.name}: no preference pair was kept, dropped: {counts['dropped']}")

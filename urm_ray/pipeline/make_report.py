@@ -8,6 +8,7 @@ from urm_ray import store
 from urm_ray.pipeline.run import STAGES, Run, key
 from urm_ray.report.page import render_page
 from urm_ray.report.summary import Sources, summary
+from urm_ray.secrets import printed
 from urm_ray.store import Stage
 
 
@@ -19,5 +20,5 @@ def make_report(run: Run, stage: Stage) -> dict[str, Any]:
     store.write_json(stage.path("report.json"), figures)
     store.write_json(store.join(run.folder.uri, "report.json"), figures)
     store.write_bytes(store.join(run.folder.uri, "report.html"), render_page(sources, figures).encode())
-    print(f"[report] {store.join(run.folder.uri, 'report.html')}", flush=True)
+    print(printed(f"[report] {store.join(run.folder.uri, 'report.html')}"), flush=True)
     return {}

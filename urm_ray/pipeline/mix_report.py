@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from urm_ray import store
-from urm_ray.config import Task
+from urm_ray.config_training import Task
 from urm_ray.judge.protocol import OVERALL
 from urm_ray.judge.scale import SCALES
+from urm_ray.secrets import printed
 from urm_ray.store import Stage
 
 KINDS_OF_ROWS = ["task", "kind", "source", "scale", "dimension"]
@@ -118,7 +119,7 @@ def mix_lines(mix: Mapping[str, Any], judged: Sequence[str] = ()) -> list[str]:
         f"no point row of {task}: the scores by which its candidates are sifted are not learned"
         for task in sorted({*judged, *mix["tasks"]} - scored)
     ]
-    return [*_aligned([names, *groups], len(KINDS_OF_ROWS)), "", *_aligned([heads, *tasks], 1), *lacking]
+    return [*aligned([names, *groups], len(KINDS_OF_ROWS)), "", *aligned([heads, *tasks], 1), *lacking]
 
 
 def _written(value: Any, name: str) -> str:
@@ -127,8 +128,9 @@ def _written(value: Any, name: str) -> str:
     return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _aligned(rows: Sequence[Sequence[str]], words: int) -> list[str]:
-    """Rows in columns, of which the first `words` are words and the others numbers."""
+def aligned(rows: Sequence[Sequence[str]], words: int) -> list[str]:
+    """Rows in columns, of which the first `words` are words and the others numbers; as they may be printed."""
+    rows = [[" ".join(printed(cell).split()) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

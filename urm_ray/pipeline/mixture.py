@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from urm_ray import store
-from urm_ray.config import Task
+from urm_ray.config_training import Task
 from urm_ray.pipeline.run import Run
 
 

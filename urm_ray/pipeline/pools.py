@@ -6,18 +6,36 @@ from typing import Any
 
 from ray.data import ActorPoolStrategy
 
+from urm_ray.config import JudgeConfig
 from urm_ray.config_training import PoolConfig
 
 
-def actor_pool(pool: PoolConfig) -> dict[str, Any]:
-    """Arguments of `Dataset.map_batches` for a pool of model-holding actors."""
+def actor_pool(pool: PoolConfig, **strategy: Any) -> dict[str, Any]:
+    """Arguments of `Dataset.map_batches` for a pool of model-holding actors. strategy: more of `ActorPoolStrategy`."""
     largest = max(pool.actors, pool.max_actors or 0)
     size = {"size": pool.actors} if largest == pool.actors else {"min_size": pool.actors, "max_size": largest}
-    arguments: dict[str, Any] = {"compute": ActorPoolStrategy(**size), "num_cpus": pool.num_cpus}
+    arguments: dict[str, Any] = {"compute": ActorPoolStrategy(**size, **strategy), "num_cpus": pool.num_cpus}
     if pool.num_gpus:
         arguments["num_gpus"] = pool.num_gpus
     if pool.accelerator_type:
         arguments["label_selector"] = {"ray.io/accelerator-type": pool.accelerator_type}
+    return arguments
+
+
+def judge_pool(pool: PoolConfig, judge: JudgeConfig) -> dict[str, Any]:
+    """As `actor_pool`, of actors that put batches to a judge.
+
+    vLLM is held by the judge's own actor, and not by the stages of `ray.data.llm`: they take one question a row, and a
+    prompt asks twenty or thirty, whose verdicts belong into its row. Rows of questions would have to be grouped by
+    prompt again, which needs all of them before the first is done. What those stages are for is done here too: an actor
+    gets a whole engine's GPUs, on one node; several batches are asked about at the same time, so that the engine is
+    never drained; and the actors may run in an environment that has vLLM.
+    """
+    if judge.engine == "transformers":
+        return actor_pool(pool)
+    arguments = actor_pool(pool, max_concurrent_calls_per_actor=judge.overlap, enable_true_multi_threading=True)
+    if judge.engine == "vllm" and judge.vllm.python:
+        arguments["runtime_env"] = {"py_executable": judge.vllm.python}
     return arguments
 
 

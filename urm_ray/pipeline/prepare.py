@@ -2,59 +2,102 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from typing import Any
 
 import pyarrow as pa
 import ray
 
 from urm_ray import schema, store
-from urm_ray.config import Task
+from urm_ray.config_training import Task
+from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.ledger import SharedLedger
 from urm_ray.pipeline.progress import Progress
+from urm_ray.pipeline.row_groups import RowGroups
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.units import file_name
 from urm_ray.sources.check import check_preference, check_prompt
 from urm_ray.sources.registry import PARTS, Part, Rejected, Source, SourceError, source
 from urm_ray.store import Stage
 
+PROMPT_PARTS: tuple[Part, ...] = ("train_prompts", "heldout_prompts")
 _COUNTS = pa.schema([("part", pa.string()), ("rows", pa.int64()), ("rejected", pa.int64())])
 
 
 def part_source(config: dict[str, Any], seed: int, task: Task, part: str) -> Source:
     """The configured source of a part. config: the `prepare` section."""
-    wanted: dict[str, int] = {name: config[name] for name in PARTS}
     kind = "prompts" if part.endswith("prompts") else "preferences"
-    return source(config[kind], config[f"{kind}_path"], seed, task, wanted)
+    return _source(config[kind], config[f"{kind}_path"], seed, task, tuple(config[name] for name in PARTS))
+
+
+@lru_cache(maxsize=2)
+def _source(name: str, path: str | None, seed: int, task: Task, wanted: tuple[int, ...]) -> Source:
+    """Kept for the next unit: a source has to look through all of its ids to know what belongs to a part."""
+    return source(name, path, seed, task, dict(zip(PARTS, wanted, strict=True)))
 
 
 class PrepareUnit:
     """Reads, checks and writes a range of rows of one part; returns how many were kept and how many put aside."""
 
-    def __init__(self, config: dict[str, Any], seed: int, task: Task, folder: str) -> None:
+    def __init__(self, config: dict[str, Any], seed: int, task: Task, folder: str, care: Care | None = None) -> None:
         self.config, self.seed, self.task, self.folder = config, seed, task, folder
+        self.attempts = Attempts("preparing", care)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         return pa.Table.from_pylist([self._unit(unit) for unit in batch.to_pylist()], _COUNTS)
 
     def _unit(self, unit: dict[str, Any]) -> dict[str, Any]:
+        name, rows = f"unit {unit['unit']} of {unit['part']}", unit["stop"] - unit["start"]
+        return self.attempts.together(name, rows, partial(self._joint, unit), partial(self._each, unit))
+
+    def _rows(self, unit: dict[str, Any]) -> Iterator[dict[str, Any] | Rejected]:
+        source = part_source(self.config, self.seed, self.task, unit["part"])
+        return iter(source.read(unit["part"], unit["start"], unit["stop"]))
+
+    def _each(self, unit: dict[str, Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
+        for row in self._rows(unit):
+            if isinstance(row, dict):
+                yield _id_of(row), partial(_check, row)
+
+    def _joint(self, unit: dict[str, Any], aside: dict[str, str]) -> dict[str, Any]:
         part = unit["part"]
         is_prompt = part.endswith("prompts")
-        kept: list[dict[str, Any]] = []
         rejected: list[Rejected] = []
-        for row in part_source(self.config, self.seed, self.task, part).read(part, unit["start"], unit["stop"]):
-            problem = row if isinstance(row, Rejected) else check_prompt(row) if is_prompt else check_preference(row)
-            if problem is None and isinstance(row, dict):
-                kept.append(row)
-            elif problem is not None:
-                rejected.append(problem)
-        # The quarantine goes first: the unit's own file is what makes it done.
-        if rejected:
-            rows = [{**r.__dict__, "stage": "prepare"} for r in rejected]
-            table = schema.table_of(rows, schema.QUARANTINE)
-            store.write_table(store.join(self.folder, "quarantine", part, file_name(unit["unit"])), table)
-        table = schema.table_of(kept, schema.PROMPT if is_prompt else schema.PREFERENCE)
-        store.write_table(store.join(self.folder, part, file_name(unit["unit"])), table)
-        return {"part": part, "rows": len(kept), "rejected": len(rejected)}
+        seen: set[str] = set()
+        target = store.join(self.folder, part, file_name(unit["unit"]))
+        with RowGroups(target, schema.PROMPT if is_prompt else schema.PREFERENCE, empty=True) as kept:
+            for row in self._rows(unit):
+                if isinstance(row, Rejected):
+                    problem: Rejected | None = row
+                else:
+                    reason = aside.get(_id_of(row))
+                    problem = Rejected(_id_of(row), reason) if reason else _check(row)
+                if problem is None and isinstance(row, dict):
+                    # Two prompts with one id would never make a whole unit.
+                    if is_prompt and row["prompt_id"] in seen:
+                        rejected.append(Rejected(row["prompt_id"], "repeated prompt_id"))
+                        continue
+                    seen.add(row["prompt_id" if is_prompt else "preference_id"])
+                    kept.add(row)
+                elif problem is not None:
+                    rejected.append(problem)
+            # The quarantine goes first: the unit's own file is what makes it done.
+            if rejected:
+                rows = [{**r.__dict__, "stage": "prepare"} for r in rejected]
+                table = schema.table_of(rows, schema.QUARANTINE)
+                store.write_table(store.join(self.folder, "quarantine", part, file_name(unit["unit"])), table)
+        return {"part": part, "rows": kept.rows, "rejected": len(rejected)}
+
+
+def _id_of(row: dict[str, Any]) -> str:
+    return str(row["prompt_id"] if "prompt_id" in row else row["preference_id"])
+
+
+def _check(row: dict[str, Any]) -> Rejected | None:
+    return check_prompt(row) if "prompt_id" in row else check_preference(row)
 
 
 def units_of(run: Run, task: Task, part: Part, folder: str) -> list[dict[str, Any]]:
@@ -72,11 +115,14 @@ def units_of(run: Run, task: Task, part: Part, folder: str) -> list[dict[str, An
 
 def prepare(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     config = run.config.prepare.of_task(task)
-    todo = [unit for part in PARTS for unit in units_of(run, task, part, stage.uri)]
+    wanted = config.model_dump()
+    parts = [part for part in (PARTS if run.trains_judge else PROMPT_PARTS) if wanted[part]]
+    todo = [unit for part in parts for unit in units_of(run, task, part, stage.uri)]
     if todo:
         connect()
-        work = PrepareUnit(config.model_dump(), run.config.run.seed, task, stage.uri)
         progress = Progress(stage.name, sum(u["stop"] - u["start"] for u in todo), "put aside")
+        care = Care(SharedLedger(stage.name, progress.total, run.config.run.put_aside_share), math.inf)
+        work = PrepareUnit(config.model_dump(), run.config.run.seed, task, stage.uri, care)
         counts = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
             work, batch_size=1, batch_format="pyarrow", num_cpus=config.cpus
         )
@@ -85,11 +131,11 @@ def prepare(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
         progress.show()
     rows = {part: sum(store.row_count(f) for f in stage.units(part)) for part in PARTS}
     quarantine = {part: sum(store.row_count(f) for f in stage.units(f"quarantine/{part}")) for part in PARTS}
-    for part in ("train_prompts", "heldout_prompts", "heldout_pairs"):
-        if not rows[part]:
-            raise SourceError(
-                f"{stage.name}: no usable row in {part} ({quarantine[part]} were put aside, see {stage.uri}/quarantine)"
-            )
-    if not rows["train_pairs"] + rows["train_points"]:
-        raise SourceError(f"{stage.name}: there is nothing to train the judge on")
+    needed: list[tuple[Part, ...]] = [(part,) for part in PROMPT_PARTS if wanted[part]]
+    if run.trains_judge:
+        needed += [("train_pairs", "train_points"), ("heldout_pairs", "heldout_points")]
+    for any_of in needed:
+        if not any(rows[part] for part in any_of):
+            aside = f"{sum(quarantine[part] for part in any_of)} were put aside, see {stage.uri}/quarantine"
+            raise SourceError(f"{stage.name}: no usable row in {' or '.join(any_of)} ({aside})")
     return {"rows": rows, "quarantined": {part: n for part, n in quarantine.items() if n}}

@@ -1,8 +1,11 @@
-"""One line now and then about how far a stage is; reads well on a terminal and in a job's log."""
+"""One line now and then about how far a stage is, and one at its end about who was busy; reads well on a terminal and
+in a job's log."""
 
 from __future__ import annotations
 
+import re
 import time
+from typing import Any
 
 
 class Progress:
@@ -24,3 +27,26 @@ class Progress:
         rate = self.rows / max(1e-9, time.monotonic() - self.started)
         counted = f", {self.counted} {self.label}" if self.label else ""
         print(f"[{self.name}] {self.rows}/{self.total}{counted}, {rate:.1f}/s", flush=True)
+
+    def show_at_work(self, summary: Any) -> dict[str, float]:
+        """Prints and returns `at_work` of the time since the start, in which actors have first to load their models."""
+        busy = at_work(summary, time.monotonic() - self.started)
+        shown = ", ".join(f"{name} {number:.2f}" for name, number in busy.items())
+        print(f"[{self.name}] at work at a time, in the mean: {shown}", flush=True)
+        return busy
+
+
+def at_work(summary: Any, seconds: float) -> dict[str, float]:
+    """How many actors or tasks of each class worked at a time, in the mean over so many seconds.
+
+    The pool that comes nearest to its number of actors is the one that the others wait for, and the one to enlarge.
+    summary: `ray.data.Dataset.get_stats_summary` of an execution that is over.
+    """
+    found: dict[str, float] = {}
+    for parent in summary.parents:
+        found |= at_work(parent, seconds)
+    for operator in summary.operators_stats:
+        classes = re.findall(r"MapBatches\((\w+)\)", operator.operator_name)
+        if classes and operator.wall_time:
+            found["+".join(classes)] = round(operator.wall_time.sum / max(1e-9, seconds), 3)
+    return found

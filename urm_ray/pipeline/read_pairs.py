@@ -8,10 +8,13 @@ from typing import Any
 import pyarrow as pa
 
 from urm_ray import schema
-from urm_ray.config import Task
+from urm_ray.config_training import PoolConfig, Task
 from urm_ray.models import resolve
-from urm_ray.pipeline.actors import Encode, Reference
+from urm_ray.pipeline.attempts import Care
+from urm_ray.pipeline.ledger import SharedLedger
+from urm_ray.pipeline.pair_actors import Encode, Reference
 from urm_ray.pipeline.pools import actor_pool, bind
+from urm_ray.pipeline.quarantine import quarantined
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import stream_units
 from urm_ray.store import Stage, StoreError
@@ -28,8 +31,7 @@ def encode_pairs(run: Run, stage: Stage, task: Task) -> Counter[str | None]:
     """
     pool, policy = run.config.policy(task).dpo.encode_pool, run.config.policy(task)
     settings = {"config": run.config.model_dump(), "task": task, "path": resolve(policy.path)}
-    work = bind(Encode, **settings, num_cpus=pool.num_cpus), actor_pool(pool)
-    return _read(run, stage, task, work, schema.ENCODED_PAIR, "dropped")
+    return _read(run, stage, task, (Encode, settings, pool), schema.ENCODED_PAIR, "dropped")
 
 
 def refer_pairs(run: Run, stage: Stage, task: Task) -> Counter[str | None]:
@@ -42,8 +44,7 @@ def refer_pairs(run: Run, stage: Stage, task: Task) -> Counter[str | None]:
         "path": resolve(policy.path),
         "reference_digest": reference_of(run, task),
     }
-    work = bind(Reference, **settings, num_cpus=pool.num_cpus), actor_pool(pool)
-    return _read(run, stage, task, work, schema.ANSWER_PAIR, "unfit")
+    return _read(run, stage, task, (Reference, settings, pool), schema.ANSWER_PAIR, "unfit")
 
 
 def reference_of(run: Run, task: Task) -> str:
@@ -52,12 +53,19 @@ def reference_of(run: Run, task: Task) -> str:
 
 
 def _read(
-    run: Run, stage: Stage, task: Task, work: tuple[Any, dict[str, Any]], output: pa.Schema, reason: str
+    run: Run,
+    stage: Stage,
+    task: Task,
+    work: tuple[type, dict[str, Any], PoolConfig],
+    output: pa.Schema,
+    reason: str,
 ) -> Counter[str | None]:
-    actor, pool = work
+    """work: the actor, its settings and its pool."""
+    actor, settings, pool = work
 
-    def operators(units: Any) -> Any:
-        return units.map_batches(actor, batch_size=1, batch_format="pyarrow", **pool)
+    def operators(units: Any, ledger: SharedLedger) -> Any:
+        bound = bind(actor, **settings, num_cpus=pool.num_cpus, care=Care(ledger, pool.row_limit_s))
+        return units.map_batches(bound, batch_size=1, batch_format="pyarrow", **actor_pool(pool))
 
     pairs = run.finished("pairs", task)
     stream_units(
@@ -70,7 +78,9 @@ def _read(
         operators,
         count_null=reason,
         counted="to train on",
+        put_aside_share=run.config.run.put_aside_share,
     )
+    quarantined(stage, READ)
     reasons: Counter[str | None] = Counter(stage.rows(READ, [reason])[reason].to_pylist())
     known = pairs.manifest()["audit"]["dropped"]
     left_out: dict[str | None, int] = {

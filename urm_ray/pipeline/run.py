@@ -13,13 +13,18 @@ from typing import Any
 import yaml
 
 from urm_ray import store
-from urm_ray.config import Config, Task, understands
+from urm_ray.config import Config
+from urm_ray.config_pairs import BY_SCORE
+from urm_ray.config_policy import understands
+from urm_ray.config_training import Task
 from urm_ray.fingerprint import fingerprint
+from urm_ray.judge.protocol import ProtocolError, protocol
 from urm_ray.models import resolve
 from urm_ray.schema import digest
+from urm_ray.secrets import masked_all, printed
 from urm_ray.store import RunFolder, Stage
 
-FORMAT = 2
+FORMAT = 4
 """Raised when a stage would write something else from the same settings."""
 
 ALIGNMENT = ("generate", "pairs", "dpo", "baseline", "evaluate")
@@ -45,29 +50,78 @@ class Run:
             self._fingerprints[path] = fingerprint(resolve(path))
         return self._fingerprints[path]
 
+    def data_digests(self, task: Task) -> list[str | None]:
+        """Of the files that a task's preferences and prompts come from; None where they come from no file."""
+        prepare = self.config.prepare.of_task(task)
+        paths = prepare.preferences_path if self.trains_judge else None, prepare.prompts_path
+        for path in filter(None, paths):
+            if path not in self._fingerprints:
+                self._fingerprints[path] = fingerprint(path)
+        return [path and self._fingerprints[path] for path in paths]
+
     def sampler_digest(self, task: Task, policy: str) -> str:
         """What the candidates of a policy (`policy` is the digest of its weights) depend on."""
         return digest(self.config.policy(task).digest_of("sampler", "clips"), policy, self.config.run.seed)
 
+    def policy_digest(self, task: Task) -> str | None:
+        """Of a policy's weights; None where a run has no policy for the task, and does no more than train a judge or
+        judge candidates that are there already."""
+        path = self.config.policy(task).path
+        return self.model_digest(path) if path else None
+
+    @property
+    def trains_judge(self) -> bool:
+        """Whether this run trains its judge, or takes one that is there already."""
+        return not self.config.judge.path
+
+    @cached_property
+    def judge_digest(self) -> str:
+        """What the judge depends on, and how it is asked and shown what it judges.
+
+        ProtocolError where its protocol cannot be used, read in this way, or taught by the run, or where it does not
+        ask what `pairs` goes by.
+        """
+        c, seed = self.config, self.config.run.seed
+        asked = protocol(c.judge.protocol)
+        asked.need_readout("logits" if self.trains_judge else c.judge.readout)
+        for task in c.tasks:
+            if c.pairs.ranking != "none":
+                asked.form(task, "pair")
+            if c.pairs.construction in BY_SCORE:
+                asked.form(task, "point")
+            if few := c.pairs.too_few_calls(asked.questions(task, "pair"), asked.questions(task, "point")):
+                raise ProtocolError(f"pairs.{few}")
+        shown = asked.digest, c.judge.clips.model_dump()
+        if not self.trains_judge:
+            return digest(FORMAT, shown, self.model_digest(c.judge.path))
+        # Of what is prepared the judge sees the preferences: other prompts do not make it another judge.
+        learnt = [
+            digest(FORMAT, seed, task, c.digest_of_prepare(task, prompts=False), self.data_digests(task)[0])
+            for task in c.tasks
+        ]
+        base = self.model_digest(c.judge_base.path)
+        return digest(learnt, seed, c.digest_of("reward", "judge_base"), shown, base)
+
     @cached_property
     def digests(self) -> dict[str, str]:
         c, seed = self.config, self.config.run.seed
-        files = [p and fingerprint(p) for p in (c.prepare.preferences_path, c.prepare.prompts_path)]
-        found = {key("prepare", task): digest(FORMAT, seed, task, c.digest_of_prepare(task), files) for task in c.tasks}
-        base = self.model_digest(c.judge_base.path)
-        # Of what is prepared the judge sees the preferences: other prompts do not make it another judge.
-        learnt = [digest(FORMAT, seed, task, c.digest_of_prepare(task, prompts=False), files[0]) for task in c.tasks]
-        shown = c.judge.protocol, c.judge.clips.model_dump()
-        found["reward"] = digest(learnt, seed, c.digest_of("reward", "judge_base"), shown, base)
-        found["judge"] = digest(found["reward"], c.digest_of("judge"))
+        found = {
+            key("prepare", task): digest(FORMAT, seed, task, c.digest_of_prepare(task), self.data_digests(task))
+            for task in c.tasks
+        }
+        if self.trains_judge:
+            found |= {"reward": self.judge_digest, "judge": digest(self.judge_digest, c.digest_of("judge"))}
         for task in c.tasks:
             policy = c.policy(task)
+            weights = self.policy_digest(task)
             asked = c.digest_of("judge"), c.pairs.asked(), policy.digest_of("sampler", "clips", "generate")
-            generate = digest(found["reward"], found[key("prepare", task)], asked, self.model_digest(policy.path))
+            made = [fingerprint(path) for path in (policy.candidates_path,) if path]
+            generate = digest(self.judge_digest, found[key("prepare", task)], asked, weights, *made)
             pairs = digest(generate, c.digest_of("pairs"))
             dpo = digest(pairs, policy.digest_of("vlm_dpo" if understands(task) else "dpo"))
             measured = c.digest_of("judge"), policy.digest_of("sampler", "clips", "evaluate")
-            baseline = digest(found["reward"], found[key("prepare", task)], measured, self.model_digest(policy.path))
+            rated = [self.model_digest(path) for path in (policy.evaluate.scorer_model,) if path]
+            baseline = digest(self.judge_digest, found[key("prepare", task)], measured, weights, *rated)
             values = (generate, pairs, dpo, baseline, digest(baseline, dpo))
             found |= {key(name, task): value for name, value in zip(ALIGNMENT, values, strict=True)}
         found["report"] = digest(list(found.values()), c.digest_of("report"))
@@ -76,7 +130,7 @@ class Run:
     def steps(self, names: Sequence[str]) -> list[tuple[str, Task | None]]:
         """(stage, task) in the order in which they are run; the task is None where a stage serves all of them."""
         order: list[tuple[str, Task | None]] = [("prepare", task) for task in self.config.tasks]
-        order += [(name, None) for name in ("reward", "judge")]
+        order += [(name, None) for name in ("reward", "judge") if self.trains_judge]
         order += [(name, task) for task in self.config.tasks for name in ALIGNMENT]
         return [(name, task) for name, task in [*order, ("report", None)] if name in names]
 
@@ -96,7 +150,8 @@ class Run:
         """Writes the configuration as resolved, with versions, seed and digests, as a file of the run."""
         versions = {name: importlib.metadata.version(name) for name in PACKAGES}
         facts = {"python": platform.python_version(), "packages": versions, "digests": self.digests}
-        text = yaml.safe_dump({"config": self.config.model_dump(mode="json"), **facts}, sort_keys=False)
+        config = masked_all(self.config.model_dump(mode="json"))
+        text = yaml.safe_dump({"config": config, **facts}, sort_keys=False)
         store.write_bytes(store.join(self.folder.uri, name), text.encode())
 
 
@@ -113,10 +168,10 @@ def execute(run: Run, stage: Stage, function: StageFunction) -> dict[str, Any]:
     name = stage.name
     if stage.done:
         manifest = stage.manifest()
-        print(f"== {name}: done before in {manifest['seconds']:.0f} s ({stage.uri})", flush=True)
+        print(printed(f"== {name}: done before in {manifest['seconds']:.0f} s ({stage.uri})"), flush=True)
         return manifest
     run.folder.need_free(run.config.run.min_free_mib)
-    print(f"== {name}: {stage.uri}", flush=True)
+    print(printed(f"== {name}: {stage.uri}"), flush=True)
     started = time.monotonic()
     spent = stage.path("seconds.json")
     before = store.read_json(spent) if store.exists(spent) else 0.0

@@ -13,13 +13,14 @@ from ray.data._internal.execution.execution_callback import ExecutionCallback
 from urm_ray import store
 from urm_ray.config_training import TrainConfig
 from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.ledger import SharedLedger
 from urm_ray.pipeline.progress import Progress
 from urm_ray.pipeline.units import WriteUnits, pending, plan
 
 LIGHT = 0.1
 """CPUs of tasks that mostly wait for files; they must fit beside the model actors on a small machine."""
 
-Operators = Callable[[Any], Any]
+Operators = Callable[[Any, SharedLedger], Any]
 
 
 def stream_units(
@@ -32,21 +33,26 @@ def stream_units(
     operators: Operators,
     count_null: str | None = None,
     counted: str | None = None,
-) -> None:
+    put_aside_share: float = 0.05,
+) -> dict[str, float]:
     """One streaming Ray Data execution from parquet files to a folder of unit files.
 
     operators: adds its `map_batches` calls to a dataset of units (`units.plan`), one a row; the first of them reads the
-    units' rows (`units.read_unit`). Units that have their file are not done again.
+    units' rows (`units.read_unit`). Units that have their file are not done again. Its actors share a ledger of what
+    they have begun, so that a row that ends its actor is not tried for ever.
     count_null: rows whose column is null are counted in the progress lines.
+    put_aside_share: as `RunConfig.put_aside_share`.
+    Returns `progress.at_work` of this execution; nothing where there was nothing left to do.
     """
     units = plan(files, unit_rows)
     todo = pending(units, folder)
     if not todo:
-        return
+        return {}
     connect()
     progress = Progress(name, sum(u["rows"] for u in todo), counted)
-    writer = WriteUnits(folder, id_column, output, count_null)
-    reports = operators(ray.data.from_items(todo, override_num_blocks=len(todo))).map_batches(
+    writer = WriteUnits(folder, id_column, output, count_null, name)
+    ledger = SharedLedger(name, progress.total, put_aside_share)
+    reports = operators(ray.data.from_items(todo, override_num_blocks=len(todo)), ledger).map_batches(
         writer, batch_size=None, batch_format="pyarrow", num_cpus=LIGHT
     )
     for report in reports.iter_rows():
@@ -55,6 +61,7 @@ def stream_units(
     for unit in pending(todo, folder):  # two writers may each have missed the other's last fragment
         if not writer.join(unit["unit"], unit["rows"]):
             raise store.StoreError(f"stage {name}: unit {unit['unit']} is incomplete in {folder}")
+    return progress.show_at_work(reports.get_stats_summary())
 
 
 CHUNK_BYTES = 32 << 20

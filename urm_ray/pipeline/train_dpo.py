@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from urm_ray import schema, store
-from urm_ray.config import Task, understands
-from urm_ray.config_training import TrainConfig
+from urm_ray.config_policy import understands
+from urm_ray.config_training import Task, TrainConfig
 from urm_ray.models import resolve
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.read_pairs import READ, encode_pairs, refer_pairs, reference_of

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from urm_ray import store
+from urm_ray.pipeline.quarantine import write_failures
 from urm_ray.schema import digest
 
 UNIT, UNIT_ROWS = "unit", "unit_rows"
@@ -53,6 +54,13 @@ def mark_unit(rows: pa.Table, unit: dict[str, Any]) -> pa.Table:
     return rows
 
 
+def extend(batch: pa.Table, rows: list[dict[str, Any]], fields: list[pa.Field]) -> pa.Table:
+    """A batch with more columns, from rows that have them."""
+    for field in fields:
+        batch = batch.append_column(field, pa.array([row[field.name] for row in rows], field.type))
+    return batch
+
+
 def done_ids(folder: str, unit: int, id_column: str) -> set[str]:
     """Ids of the unit's rows that are in a fragment already."""
     return {
@@ -71,10 +79,15 @@ def fragments(folder: str, unit: int) -> list[str]:
 
 
 class WriteUnits:
-    """Writes rows that carry `unit` and `unit_rows` and returns one row of counts for each write."""
+    """Writes rows that carry `unit` and `unit_rows` and returns one row of counts for each write.
 
-    def __init__(self, folder: str, id_column: str, schema: pa.Schema, count: str | None = None) -> None:
-        self.folder, self.id_column, self.schema, self.count = folder, id_column, schema, count
+    stage: under whose name a unit's failures are written beside its rows (`urm_ray.pipeline.quarantine`), if any.
+    """
+
+    def __init__(
+        self, folder: str, id_column: str, schema: pa.Schema, count: str | None = None, stage: str | None = None
+    ) -> None:
+        self.folder, self.id_column, self.schema, self.count, self.stage = folder, id_column, schema, count, stage
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         reports = []
@@ -114,7 +127,10 @@ class WriteUnits:
         return True
 
     def _publish(self, unit: int, rows: pa.Table) -> None:
-        store.write_table(store.join(self.folder, file_name(unit)), rows.sort_by(self.id_column))
+        rows = rows.sort_by(self.id_column)
+        if self.stage:  # what failed goes first: the unit's own file is what makes it done
+            write_failures(self.folder, file_name(unit), rows, self.stage)
+        store.write_table(store.join(self.folder, file_name(unit)), rows)
         with contextlib.suppress(OSError):  # another writer is tidying up, or has just put something there
             store.delete_dir(_fragment_folder(self.folder, unit))
 

@@ -12,15 +12,19 @@ from urm_ray.report.summary import Sources
 from urm_ray.report.wording import number, words
 
 _COLUMNS = ["prompt", "context", "chosen", "rejected", "chosen_score", "rejected_score", "margin", "pair_verdicts"]
+_SAID = {("first", True): "better", ("second", False): "better", ("first", False): "worse", ("second", True): "worse"}
+"""A decoded verdict, by its outcome and whether the candidate was shown first."""
 
 
 def _verdict(verdict: dict[str, Any], index: int, kind: str) -> Html:
-    """One verdict from the side of candidate `index`: the chances that it, neither or its neighbour is better."""
+    """One verdict from the side of candidate `index`: the chances that it, neither or its neighbour is better, or in a
+    word what was decoded."""
     first = verdict["first"] == index
     order = el("span", "shown first" if first else "shown second", class_="order")
     chances = [verdict["p_first"], verdict["p_tie"], verdict["p_second"]][:: 1 if first else -1]
     if any(p is None for p in chances):
-        return el("div", order, el("span", words(verdict["outcome"]), class_="unanswered"), class_="verdict")
+        said = words(_SAID.get((verdict["outcome"], first), verdict["outcome"]))
+        return el("div", order, el("span", said, class_="unanswered"), class_="verdict")
     other = verdict["second"] if first else verdict["first"]
     names = (f"candidate {index} is better", "tie", f"candidate {other} is better")
     kinds = (kind, "tie", "other")
@@ -50,10 +54,12 @@ def _card(row: dict[str, Any]) -> Html:
 
 
 _CHOSEN = {
-    "pair_point": "Chosen is the best point score among the candidates that won their adjacent pair, rejected the "
-    "worst among those that lost",
-    "pair": "Chosen and rejected won and lost an adjacent pair that was drawn by a hash",
+    "pair_point": "Chosen is the best point score among the candidates that won a pair, rejected the worst among those "
+    "that lost one",
+    "pair": "Chosen and rejected won and lost a pair that was drawn by a hash",
+    "bradley_terry": "Chosen is the strongest candidate by all its pairs, rejected the weakest",
     "point": "Chosen is the best point score of all candidates, rejected the worst",
+    "best_of": "Chosen is the best point score of all candidates, rejected another that was drawn by a hash",
     "random": "Chosen and rejected were drawn by a hash, whatever the judge says",
 }
 
@@ -63,13 +69,12 @@ def pairs_section(sources: Sources, task: str) -> Html:
     stage = sources.of("pairs", task)
     best, worst = extremes(stage, task, sources.config.report.pairs)
     if not best:
-        return el("p", "No pair is shown: none was asked for, or none was kept.", class_="none")
+        return el("p", "No pair is shown: none was asked for, or none was kept that has point scores.", class_="none")
     rows = rows_of(stage, "sifted", {*best, *worst}, _COLUMNS)
     note = (
         f"{_CHOSEN[sources.config.pairs.construction]}; the margin is the difference of their point scores. "
-        "Under each candidate: the judge's probabilities for its own "
-        "adjacent pair, in both orders. The number is the chance that this candidate is the better one; grey is a tie, "
-        "pale its neighbour."
+        "Under each candidate: the judge's probabilities for its own pairs, in each order that was asked. The number "
+        "is the chance that this candidate is the better one; grey is a tie, pale the other."
     )
     kind = size_class([row[side] for row in rows.values() for side in ("chosen", "rejected")])
     kinds = " ".join(filter(None, ("pairs", kind)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from urm_ray.config import PolicyConfig
+from urm_ray.config_policy import PolicyConfig
 from urm_ray.report.charts import Mark, domain_of, whiskers
 from urm_ray.report.markup import Html, el, path
 from urm_ray.report.summary import Sources
@@ -85,8 +85,8 @@ def task_facts(policy: PolicyConfig, task: Mapping[str, Any]) -> Html:
         [
             ("Policy", path(policy.path or NONE)),
             ("Candidates per prompt", str(policy.sampler.candidates)),
-            ("Preferences to train on", parts("train")),
-            ("Preferences held out", parts("heldout")),
+            ("Preferences to train on", parts("train") if "reward" in task["training"] else None),
+            ("Preferences held out", parts("heldout") if "reward" in task["training"] else None),
             ("Prompts", f"{count(rows['train_prompts'])} to train on, {count(rows['heldout_prompts'])} held out"),
             ("DPO steps", count(task["training"]["dpo"]["steps"])),
         ]
@@ -105,8 +105,9 @@ def what_was_run(sources: Sources, figures: Mapping[str, Any]) -> Html:
         _facts(
             [
                 ("Seed", str(figures["seed"])),
-                ("Judge's base model", path(config.judge_base.path or NONE)),
-                ("Steps of the judge's training", count(config.reward.steps)),
+                ("Judge, trained elsewhere", path(config.judge.path) if config.judge.path else None),
+                ("Judge's base model", path(config.judge_base.path or NONE) if sources.trained_judge else None),
+                ("Steps of the judge's training", count(config.reward.steps) if sources.trained_judge else None),
                 ("Rows put aside", count(aside) if aside else None),
                 ("Total time", duration(figures["seconds"]["total"])),
             ]

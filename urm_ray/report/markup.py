@@ -6,6 +6,8 @@ import html
 import re
 from collections.abc import Iterable
 
+from urm_ray.secrets import masked
+
 _VOID = ("img", "input", "meta", "wbr")
 
 
@@ -28,6 +30,6 @@ def el(tag: str, *children: str | None, **attributes: str | float | None) -> Htm
 
 
 def path(text: str) -> Html:
-    """A path or a dotted name, which may break into lines behind its slashes, colons and dots."""
-    pieces = re.split(r"(?<=[/:.])(?=\w)", text)
+    """A path or a dotted name, which may break into lines behind its slashes, colons and dots. Keys are hidden."""
+    pieces = re.split(r"(?<=[/:.])(?=\w)", masked(text))
     return el("code", *[part for piece in pieces for part in (piece, el("wbr"))][:-1])

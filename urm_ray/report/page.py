@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from urm_ray.config import Task
+from urm_ray.config_training import Task
 from urm_ray.report.extremes import pairs_section
 from urm_ray.report.gallery import grid_section
 from urm_ray.report.header import hero, task_facts, what_was_run
@@ -22,7 +22,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _JUDGE, _TIME = ("judge", "Training of the judge"), ("time", "Time")
 
 
-def _section(name: str, title: str, *content: Html) -> Html:
+def _section(name: str, title: str, *content: Html | None) -> Html:
     return el("section", el("h2", title), *content, id=name)
 
 
@@ -31,7 +31,7 @@ def _part(sources: Sources, task: Task, figures: dict[str, Any]) -> Html:
     policy = sources.config.policy(task)
     rated = policy_section(figures["policy"], policy.evaluate.scorer)
     sections = {
-        "figures": ("Figures", judge_section(figures["judge"]), rated),
+        "figures": ("Figures", judge_section(figures["judge"]) if figures["judge"] else None, rated),
         "training": ("Training of the policy", training_section(sources, task)),
         "prompts": ("Before and after", grid_section(sources, task, figures["policy"]["headline"])),
         "pairs": ("Best and worst pairs", pairs_section(sources, task)),
@@ -48,9 +48,10 @@ def _part(sources: Sources, task: Task, figures: dict[str, Any]) -> Html:
     )
 
 
-def _nav(tasks: list[str]) -> Html:
+def _nav(tasks: list[str], trained_judge: bool) -> Html:
     """Links to the parts, and a switch that holds the clips still without a script."""
-    links = [el("a", title, href=f"#{name}") for name, title in [*[(t, sentence(t)) for t in tasks], _JUDGE, _TIME]]
+    parts = [*[(t, sentence(t)) for t in tasks], *[_JUDGE] * trained_judge, _TIME]
+    links = [el("a", title, href=f"#{name}") for name, title in parts]
     switch = el("label", el("input", type="checkbox", id="still"), "clips as frames", class_="switch")
     return el("nav", *links, switch if any(t.startswith("video") for t in tasks) else None, aria_label="parts")
 
@@ -69,11 +70,11 @@ def render_page(sources: Sources, figures: dict[str, Any]) -> str:
             el("div", *heroes, class_="heroes"),
             what_was_run(sources, figures),
         ),
-        _nav(list(tasks)),
+        _nav(list(tasks), sources.trained_judge),
         el(
             "main",
             *[_part(sources, task, tasks[task]) for task in config.tasks],
-            _section(*_JUDGE, judge_training(sources), mix_section(figures["mix"])),
+            _section(*_JUDGE, judge_training(sources), mix_section(figures["mix"])) if sources.trained_judge else None,
             _section(*_TIME, time_section(sources, figures["seconds"])),
         ),
     )

@@ -72,8 +72,10 @@ def sifting_section(sources: Sources, task: str, pairs: Mapping[str, Any]) -> Ht
     shown.append((rest, "outcome-none", "no answer"))
     both = sources.config.pairs.compares_orders
     others = "left to the point scores" if sources.config.pairs.ties == "point" else "not used"
+    if sources.config.pairs.construction == "bradley_terry":
+        others = "shared between both"
     agreement = (
-        f"Share of adjacent pairs with the same verdict after both candidates changed places; the others are {others}."
+        f"Share of compared pairs with the same verdict after both candidates changed places; the others are {others}."
         if both
         else "Not measured: this run goes by one order of each pair."
     )

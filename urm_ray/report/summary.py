@@ -23,14 +23,19 @@ class Sources:
         """A stage that every task has for itself."""
         return self.stages[f"{name}-{task}"]
 
+    @property
+    def trained_judge(self) -> bool:
+        """Whether the run trained its judge."""
+        return "reward" in self.stages
+
 
 def summary(sources: Sources) -> dict[str, Any]:
     """`tasks.<task>` with judge, pairs and policy figures; `mix`, what the judge learned from; `seconds` of each stage
-    and in total; the run's settings."""
+    and in total; the run's settings. `judge` and `mix` are null where the judge was not trained here."""
     seconds = {name: stage.manifest()["seconds"] for name, stage in sources.stages.items()}
     return {
         "tasks": {task: _task(sources, task) for task in sources.config.tasks},
-        "mix": store.read_json(sources.stages["reward"].path("mix.json")),
+        "mix": store.read_json(sources.stages["reward"].path("mix.json")) if sources.trained_judge else None,
         "seconds": {"total": round(sum(seconds.values()), 3), "stages": seconds},
         "seed": sources.config.run.seed,
         "digests": {name: stage.digest for name, stage in sources.stages.items()},
@@ -41,20 +46,12 @@ def _task(sources: Sources, task: str) -> dict[str, Any]:
     prepared, pairs, dpo, evaluated = (
         sources.of(name, task).manifest() for name in ("prepare", "pairs", "dpo", "evaluate")
     )
-    reward, judged = (sources.stages[name].manifest() for name in ("reward", "judge"))
-    judge, base = (judged["figures"][task][name] for name in ("judge", "base"))
+    trainings = {"dpo": dpo}
+    if sources.trained_judge:
+        trainings = {"reward": sources.stages["reward"].manifest()} | trainings
     audit = pairs["audit"]
     return {
-        "judge": {
-            "pair_accuracy": judge["pair_accuracy"],
-            "base_pair_accuracy": base["pair_accuracy"],
-            "point_spearman": judge["point_spearman"],
-            "base_point_spearman": base["point_spearman"],
-            "pair_accuracy_strict": judge["pair_accuracy_strict"],
-            "tie_accuracy": judge["tie_accuracy"],
-            "order_agreement": judge["order_agreement"],
-            "unparsed": judge["unparsed"],
-        },
+        "judge": _judge(sources, task) if sources.trained_judge else None,
         "pairs": {
             "prompts": audit["prompts"],
             "kept": audit["kept"],
@@ -66,10 +63,23 @@ def _task(sources: Sources, task: str) -> dict[str, Any]:
             "first_preferred": share(audit["first_preferred"], audit["verdicts"]),
         },
         "policy": {**evaluated["figures"], "hacking": is_hacking(evaluated["figures"])},
-        "training": {
-            name: {k: manifest[k] for k in ("steps", "final_loss")}
-            for name, manifest in (("reward", reward), ("dpo", dpo))
-        },
+        "training": {name: {k: manifest[k] for k in ("steps", "final_loss")} for name, manifest in trainings.items()},
         "rows": prepared["rows"],
         "quarantined": prepared["quarantined"],
+    }
+
+
+def _judge(sources: Sources, task: str) -> dict[str, Any]:
+    figures = sources.stages["judge"].manifest()["figures"][task]
+    judge, base = figures["judge"], figures["base"]
+    return {
+        "pair_accuracy": judge["pair_accuracy"],
+        "base_pair_accuracy": base["pair_accuracy"],
+        "point_spearman": judge["point_spearman"],
+        "base_point_spearman": base["point_spearman"],
+        "pair_accuracy_strict": judge["pair_accuracy_strict"],
+        "tie_accuracy": judge["tie_accuracy"],
+        "order_agreement": judge["order_agreement"],
+        "calibration_error": judge.get("calibration_error"),  # a judge that decodes has none
+        "unparsed": judge["unparsed"],
     }

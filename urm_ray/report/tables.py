@@ -19,6 +19,7 @@ JUDGE_FIGURES = {
     "pair_accuracy_strict": "the same pairs, where calling a tie is wrong",
     "tie_accuracy": "human ties that the judge calls ties",
     "order_agreement": "same verdict when the two candidates change places",
+    "calibration_error": "how far its probabilities are from how often it is right; 0 is best",
 }
 _TITLES = {"point_spearman": "Point Spearman", "pair_accuracy_strict": "Pair accuracy, strict"}
 _CHANCE = {"pair_accuracy": 0.5}

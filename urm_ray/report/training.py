@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from urm_ray import store
-from urm_ray.config import Task
+from urm_ray.config_training import Task
 from urm_ray.report.charts import Series, legend, line_chart
-from urm_ray.report.markup import Html, el
+from urm_ray.report.markup import Html, el, join
 from urm_ray.report.summary import Sources
 
 History = list[dict[str, Any]]
@@ -22,6 +22,21 @@ def curve(history: History, field: str, name: str, kind: str) -> Series:
 def _chart(title: str, note: str, series: list[Series], y: str, reference: tuple[float, str] | None = None) -> Html:
     head = el("figcaption", el("strong", title), el("small", note), legend(series) if len(series) > 1 else None)
     return el("figure", head, line_chart(title, series, "step", y, reference), class_="chart")
+
+
+def waiting(history: History) -> Html | None:
+    """How much of their time the workers of a training waited for data; nothing where it was not measured."""
+    logged = [(entry["step"], entry["waiting"]) for entry in history if "waiting" in entry]
+    if not logged:
+        return None
+    later = [share for _, share in logged[1:]] or [logged[0][1]]
+    step, first = logged[0]
+    return el(
+        "p",
+        f"Workers waited for data for {sum(later) / len(later):.1%} of their time ({max(later):.1%} at most between "
+        f"two logs, that of the worker which waited longest; {first:.1%} up to step {step}, while everything started).",
+        class_="note",
+    )
 
 
 def reward_curves(history: History) -> Html:
@@ -89,8 +104,10 @@ def _rewards(history: History) -> Html:
 
 
 def training_section(sources: Sources, task: Task) -> Html:
-    return dpo_curves(store.read_json(sources.of("dpo", task).path("history.json")), sources.config.dpo(task).plain)
+    history = store.read_json(sources.of("dpo", task).path("history.json"))
+    return join([dpo_curves(history, sources.config.dpo(task).plain), waiting(history)])
 
 
 def judge_training(sources: Sources) -> Html:
-    return reward_curves(store.read_json(sources.stages["reward"].path("history.json")))
+    history = store.read_json(sources.stages["reward"].path("history.json"))
+    return join([reward_curves(history), waiting(history)])

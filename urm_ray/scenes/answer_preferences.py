@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from urm_ray.config import Task
+from urm_ray.config_training import Task
 from urm_ray.media import encode_image
 from urm_ray.scenes.answers import Answer, draw_question, draw_scene, write_answer
 from urm_ray.scenes.preferences import FLIPPED, TIE_WITHIN

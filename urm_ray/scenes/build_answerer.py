@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from pydantic import BaseModel
 
 from urm_ray.candidates.answers import AnswerSampler, Asked
-from urm_ray.config import AnswerConfig, ClipConfig, SamplerConfig, Task
+from urm_ray.config_policy import AnswerConfig, ClipConfig, SamplerConfig
+from urm_ray.config_training import Task
 from urm_ray.evaluation.scorer import figures_of
-from urm_ray.models import load_vlm
 from urm_ray.scenes.answers import Answer, draw_question, one_way, write_answer
 from urm_ray.scenes.build_vlm import at_answers
 from urm_ray.scenes.clip_answers import write_clip_answer
@@ -34,6 +34,7 @@ from urm_ray.scenes.questions import Exchange, View
 from urm_ray.scenes.render import render
 from urm_ray.scenes.source import world
 from urm_ray.scenes.truth import Truth
+from urm_ray.vlms import load_vlm
 
 CLIPS = ClipConfig(shown="native", count=8)
 

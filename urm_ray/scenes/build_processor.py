@@ -48,8 +48,8 @@ def _texts(rng: random.Random, lessons: int) -> list[str]:
         dimensions = (OVERALL, *DIMENSIONS) if task == "video_generation" else (OVERALL,)
         forms += [UNIFIED.form(task, "point", *way) for way in itertools.product(SCALES, dimensions)]
     for form in forms:
-        words = [*form.labels, form.lead, form.asking, *form.answers]
-        texts += [word.replace("{prompt}", "") for word in words] * 20
+        words = [*form.words, *form.answers]
+        texts += [word.removesuffix(" \n").replace("{prompt}", "") for word in words] * 20
     return texts + ["user", "assistant", " 1 2 3 4 5 6 7 8 9 0"] * 200
 
 

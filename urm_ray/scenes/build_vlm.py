@@ -17,15 +17,16 @@ import torch.nn.functional as F
 from pydantic import BaseModel
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
-from urm_ray.config import ClipConfig, JudgeConfig
+from urm_ray.config import JudgeConfig
+from urm_ray.config_policy import ClipConfig
 from urm_ray.evaluation.preferences import agreement, ask_preferences
 from urm_ray.judge.scorer import JudgeScorer
-from urm_ray.models import load_vlm
 from urm_ray.scenes.build_processor import build_processor
 from urm_ray.scenes.build_vision import teach_to_see
 from urm_ray.scenes.lessons import FACTS, IGNORED, KINDS, Batch, Kind, Shares, chat, collate, draw_lesson, media_inputs
 from urm_ray.scenes.render import SIZE
 from urm_ray.scenes.source import TASKS, world
+from urm_ray.vlms import load_vlm
 
 PICTURES = ("pixel_values", "image_grid_thw")
 CLIPS = ("pixel_values_videos", "video_grid_thw")

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from urm_ray.config import Task
+from urm_ray.config_training import Task
 from urm_ray.media import encode_image
 from urm_ray.scenes.grammar import Scene, captions, held_out, misread, sample_scene, wrongness
 from urm_ray.scenes.render import QUALITY_FAULTS, render, spoil

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urm_ray.config import Task
+from urm_ray.config_training import Task
 from urm_ray.scenes.answer_preferences import Answers
 from urm_ray.scenes.clip_answer_preferences import ClipAnswers
 from urm_ray.scenes.clip_preferences import ClipScenes

@@ -1,33 +1,43 @@
-"""Prompts from a text file: a prompt a line, or a JSON object a line with `prompt` and, if you like, more.
+"""Prompts from a file: a prompt a line, or a JSON object a line with `prompt` and, if you like, more.
 
-`prompt_id` names it; `images` and `videos` list what it asks about, as paths inside the file's folder, pictures first.
+`prompt_id` names it; `images` and `videos` list what it asks about, as paths inside the file's folder, pictures first;
+`candidates` lists what was made for it before (`urm_ray.sources.candidates`). A .csv has these as columns: lines of the
+same prompt are one prompt, to which each may add a `candidate`, an `image` and a `video`.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from urm_ray.clips import read_clip
-from urm_ray.config import Task
+from urm_ray.config_training import Task
 from urm_ray.media import MediaError, read_image
-from urm_ray.schema import digest
+from urm_ray.schema import PROMPT, digest
+from urm_ray.secrets import masked
+from urm_ray.sources.check import MAX_CHARACTERS, text_problem
+from urm_ray.sources.folder import Folder
+from urm_ray.sources.records import CsvRecords
 from urm_ray.sources.registry import Part, Rejected, SourceError
 from urm_ray.sources.split import split
 
-MAX_CHARACTERS = 4000
 MEDIA: dict[str, tuple[str, Callable[[bytes], dict[str, Any]]]] = {
     "images": ("picture", read_image),
     "videos": ("clip", read_clip),
 }
 """Keys of a line that list media, with what they are called and how they are read."""
+CANDIDATES = "candidates"
+COLUMNS = {"image": "images", "video": "videos", "candidate": CANDIDATES}
+"""Columns of a .csv that each add one to a list."""
 
 
 class PromptFile:
-    """`path` ends in .txt (a prompt a line) or .jsonl. A broken line costs that line, a repeated prompt counts once."""
+    """`path` ends in .txt (a prompt a line), .jsonl or .csv. A broken line costs that line, a repeated prompt counts
+    once."""
 
     def __init__(self, path: str | None, seed: int, task: Task, wanted: dict[str, int]) -> None:
         if not path or not Path(path).is_file():
@@ -35,15 +45,17 @@ class PromptFile:
         self.path, self.seed, self.task, self.wanted = Path(path), seed, task, wanted
 
     @cached_property
-    def _rows(self) -> list[dict[str, Any] | Rejected]:
+    def rows(self) -> list[dict[str, Any] | Rejected]:
+        """What the lines give, in order: `schema.PROMPT` rows whose context is named, as (key, path), and with the
+        names of `candidates`."""
         rows: list[dict[str, Any] | Rejected] = []
         prompts, ids = set(), set()
-        for number, line in enumerate(self.path.read_bytes().splitlines(), start=1):
-            row = self._row(f"{self.path.name}:{number}", line) if line.strip() else None
-            if row is None or (isinstance(row, dict) and (row["prompt"], *row["context"]) in prompts):
+        for where, value in self._lines():
+            row = value if isinstance(value, Rejected) else self._row(where, value)
+            if isinstance(row, dict) and (row["prompt"], *row["context"]) in prompts:
                 continue
             if isinstance(row, dict) and row["prompt_id"] in ids:
-                row = Rejected(f"{self.path.name}:{number}", "repeated prompt_id", row["prompt_id"])
+                row = Rejected(where, "repeated prompt_id", row["prompt_id"])
             if isinstance(row, dict):
                 prompts.add((row["prompt"], *row["context"]))
                 ids.add(row["prompt_id"])
@@ -54,7 +66,7 @@ class PromptFile:
 
     @cached_property
     def _parts(self) -> dict[str, list[int]]:
-        ids = [row["prompt_id"] if isinstance(row, dict) else row.row_id for row in self._rows]
+        ids = [row["prompt_id"] if isinstance(row, dict) else row.row_id for row in self.rows]
         heldout, train = split(
             ids, self.seed, self.wanted.get("heldout_prompts", 0), self.wanted.get("train_prompts", 0)
         )
@@ -65,45 +77,86 @@ class PromptFile:
 
     def read(self, part: Part, start: int, stop: int) -> Iterator[dict[str, Any] | Rejected]:
         for i in self._parts[part][start:stop]:
-            row = self._rows[i]
-            yield self._with_media(row) if isinstance(row, dict) and row["context"] else row
+            row = self.rows[i]
+            yield self._with_media(row) if isinstance(row, dict) else row
+
+    def media(self, key: str, name: str) -> dict[str, Any] | str:
+        """The `schema.MEDIA` value of a file that a line names, or why it cannot be had. key: of `MEDIA`."""
+        what, read = MEDIA[key]
+        file = Folder(str(self.path)).find(name)
+        if file is None:
+            return f"{what} outside of the prompt file's folder: {name}"
+        if "://" in name:
+            return f"{what} is no local file: {masked(name)[:200]}"
+        try:
+            if file.exists() and not file.is_file():  # reading from a pipe or a device may never end
+                return f"unreadable {what}: {name}: it is no file"
+            return read(file.read_bytes())
+        except OSError as error:
+            return f"unreadable {what}: {name}: {error.strerror}"
+        except MediaError as error:
+            return f"undecodable {what}: {name}: {error}"
 
     def _with_media(self, row: dict[str, Any]) -> dict[str, Any] | Rejected:
-        """The row with pictures and clips in place of their paths."""
-        folder, context = self.path.parent.resolve(), []
+        """The `schema.PROMPT` row of a line, with pictures and clips in place of their paths."""
+        context = []
         for key, name in row["context"]:
-            what, read = MEDIA[key]
-            file = (folder / name).resolve()
-            if not file.is_relative_to(folder):
-                return Rejected(row["prompt_id"], f"{what} outside of the prompt file's folder", name)
-            try:
-                context.append(read(file.read_bytes()))
-            except OSError as error:
-                return Rejected(row["prompt_id"], f"unreadable {what}", f"{name}: {error.strerror}")
-            except MediaError as error:
-                return Rejected(row["prompt_id"], f"undecodable {what}", f"{name}: {error}")
-        return row | {"context": context}
+            media = self.media(key, name)
+            if isinstance(media, str):
+                return Rejected(row["prompt_id"], *media.split(": ", 1))
+            context.append(media)
+        return {name: row[name] for name in PROMPT.names} | {"context": context}
 
-    def _row(self, where: str, line: bytes) -> dict[str, Any] | Rejected:
+    def _lines(self) -> Iterator[tuple[str, Any]]:
+        """What stands in each line, or in the lines of one prompt, and where; what cannot be read as its `Rejected`."""
+        if self.path.suffix == ".csv":
+            yield from self._csv_lines()
+            return
+        for number, line in enumerate(self.path.read_bytes().splitlines(), start=1):
+            where = f"{self.path.name}:{number}"
+            if line.strip():
+                try:
+                    text = line.decode("utf-8-sig").strip()
+                    yield where, json.loads(text) if self.path.suffix == ".jsonl" else text
+                except UnicodeError:
+                    yield where, Rejected(where, "not UTF-8")
+                except (ValueError, RecursionError) as error:
+                    yield where, Rejected(where, "not JSON", str(error))
+
+    def _csv_lines(self) -> Iterator[tuple[str, Any]]:
+        lines = CsvRecords(str(self.path.resolve()), ["prompt"])
+        found: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
+        for unit in lines.units(sys.maxsize):
+            for where, line in lines.read(unit):
+                if isinstance(line, Rejected):
+                    yield where, line
+                    continue
+                prompt, named = line["prompt"], line.get("prompt_id") or ""
+                fresh: dict[str, Any] = {"prompt": prompt, "prompt_id": named}
+                fresh |= {many: [] for many in COLUMNS.values()}
+                _, value = found.setdefault((prompt, named), (where, fresh))
+                for column, many in COLUMNS.items():
+                    value[many] += [line[column]] if line.get(column) and line[column] not in value[many] else []
+        yield from found.values()
+
+    def _row(self, where: str, value: Any) -> dict[str, Any] | Rejected:
+        """A row whose context, and candidates if it has any, are names of files or texts."""
+        prompt, named = (value.get("prompt"), value.get("prompt_id")) if isinstance(value, dict) else (value, None)
         try:
-            text = line.decode("utf-8-sig").strip()
-            value = json.loads(text) if self.path.suffix == ".jsonl" else text
-            prompt, named = (value.get("prompt"), value.get("prompt_id")) if isinstance(value, dict) else (value, None)
             f"{prompt}{named}".encode()  # JSON can escape what UTF-8 cannot say
         except UnicodeError:
             return Rejected(where, "not UTF-8")
-        except (ValueError, RecursionError) as error:
-            return Rejected(where, "not JSON", str(error))
         if not isinstance(prompt, str) or not prompt.strip():
             return Rejected(where, "no prompt text")
-        if len(prompt) > MAX_CHARACTERS:
-            return Rejected(where, "prompt too long", f"{len(prompt)} characters, {MAX_CHARACTERS} at most")
-        about: list[tuple[str, str]] = []
-        for key in MEDIA:
-            names = value.get(key) or [] if isinstance(value, dict) else []
+        if bad := text_problem(prompt, "prompt", MAX_CHARACTERS):
+            return Rejected(where, *bad)
+        lists: dict[str, list[str]] = {}
+        for key in (*MEDIA, CANDIDATES):
+            lists[key] = names = value.get(key) or [] if isinstance(value, dict) else []
             if not isinstance(names, list) or not all(isinstance(name, str) and "\0" not in name for name in names):
-                return Rejected(where, f"{key} is not a list of paths", str(names)[:80])
-            about += [(key, name) for name in names]
+                what = "texts or paths" if key == CANDIDATES else "paths"
+                return Rejected(where, f"{key} is not a list of {what}", str(names)[:80])
+        about = [(key, name) for key in MEDIA for name in lists[key]]
         prompt = prompt.strip()
         return {
             "prompt_id": digest("prompt", prompt, *[name for _, name in about]) if named in (None, "") else str(named),
@@ -111,4 +164,5 @@ class PromptFile:
             "prompt": prompt,
             "context": about,
             "source": self.path.name,
+            CANDIDATES: lists[CANDIDATES],
         }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
-from urm_ray.config import Task
+from urm_ray.config_training import Task
 
 Part = Literal["train_pairs", "train_points", "heldout_pairs", "heldout_points", "train_prompts", "heldout_prompts"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -58,7 +58,13 @@ def load_object(name: str) -> Any:
 
 
 def source(name: str, path: str | None, seed: int, task: Task, wanted: dict[str, int]) -> Source:
-    """A source by its registered name or as `module:Class`."""
+    """A source by its registered name, a published data set by the name of its reader, or `module:Class`."""
+    from urm_ray.sources.reader import READERS
+    from urm_ray.sources.reader_source import ReaderSource
+
+    if name in READERS:
+        return ReaderSource(name, path, seed, task, wanted)
     if name not in SOURCES and ":" not in name:
-        raise SourceError(f"no source {name!r}; there are {', '.join(SOURCES)}, or module:Class")
+        known = ", ".join([*SOURCES, *sorted(READERS)])
+        raise SourceError(f"no source {name!r}; there are {known}, or module:Class")
     return load_object(SOURCES.get(name, name))(path, seed, task, wanted)

@@ -14,11 +14,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from urm_ray.chat import Chat, ChatProcessor, question
 from urm_ray.clips import decode_media
-from urm_ray.config import DEFAULT_CLIPS, ClipConfig
+from urm_ray.config_policy import DEFAULT_CLIPS, ClipConfig
 from urm_ray.media import MediaError
+from urm_ray.vlms import PER_TOKEN
 
 SIDES = ("chosen", "rejected")
-_TOKENS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 
 
 class PairError(ValueError):
@@ -52,10 +52,10 @@ class AnswerPairs:
     """Collates `schema.PREFERENCE_PAIR` rows of answers (with the `context` of their prompts) for a chat VLM.
 
     A batch of B pairs holds 2B sequences, the B chosen ones first, then the rejected ones in the same order, padded on
-    the right. Pixels stand in it once; what describes them (grids, sizes) stands twice, once for each half. A batch
-    without any picture gets a blank one that stands in no sequence and is described once, so that every rank runs the
-    vision encoder in every step; with native clips the same holds for clips. `encode_once.encode_once` makes a model
-    read such batches.
+    the right. Pictures and clips, and what describes them (grids, sizes), stand in it once, as they come in the chosen
+    half. A batch without any picture gets a blank one that stands in no sequence, so that every rank runs the vision
+    encoder in every step; with native clips the same holds for clips. `encode_once.encode_once` makes a model read such
+    batches.
 
     max_length: see `VlmDpoConfig`. reference_digest: whose stored log-probabilities the rows must carry.
     """
@@ -69,8 +69,7 @@ class AnswerPairs:
     ) -> None:
         self.chats, self.tokenizer, self.sampling = ChatProcessor(processor, clips), processor.tokenizer, clips
         self.max_length, self.reference_digest = max_length, reference_digest
-        self._special = set(self.tokenizer.all_special_ids)
-        self._blanks = [self._described(question("", [blank])) for blank in self.chats.blanks()]
+        self._blanks = [self._parted(question("", [blank]))[1] for blank in self.chats.blanks()]
 
     def __call__(self, table: pa.Table) -> dict[str, Any]:
         """Rows with `schema.REFERENCE` columns to a batch with `ref_chosen_logps` and `ref_rejected_logps` (B,)."""
@@ -96,9 +95,8 @@ class AnswerPairs:
             about = [decode_media(media, self.sampling) for media in row["context"] or []]
         except MediaError as error:
             raise PairError("media_error", str(error)) from error
-        made = dict(self.chats([question(row["prompt"], about)]))
-        tokens = {name: made.pop(name)[0].tolist() for name in _TOKENS if name in made}
-        pair = Pair(tokens, answers, made)
+        tokens, shown = self._parted(question(row["prompt"], about))
+        pair = Pair(tokens, answers, shown)
         if self.max_length is not None and pair.length > self.max_length:
             raise PairError("too_long", f"{pair.length} tokens, where max_length is {self.max_length}", pair.length)
         return pair
@@ -120,21 +118,17 @@ class AnswerPairs:
         return batch | self._media(pairs)
 
     def _media(self, pairs: Sequence[Pair]) -> dict[str, Any]:
-        media: dict[str, Any] = {}
-        for name in dict.fromkeys(name for pair in pairs for name in pair.media):
-            parts = [pair.media[name] for pair in pairs if name in pair.media]
-            media[name] = _joined(parts if _is_pixels(name) else parts * 2)
+        names = dict.fromkeys(name for pair in pairs for name in pair.media)
+        media = {name: _joined([pair.media[name] for pair in pairs if name in pair.media]) for name in names}
         for blank in self._blanks:
             if media.keys().isdisjoint(blank):
                 media |= blank
         return media
 
-    def _described(self, chat: Chat) -> dict[str, Any]:
-        """The media of a chat; ValueError where they are pixels alone."""
-        made = {name: value for name, value in self.chats([chat]).items() if name not in _TOKENS}
-        if all(map(_is_pixels, made)):
-            raise ValueError(f"{type(self.chats.processor).__name__} says nothing of a picture but its pixels")
-        return made
+    def _parted(self, chat: Chat) -> tuple[dict[str, list[int]], dict[str, Any]]:
+        """The tokens of a chat, and its media."""
+        made = dict(self.chats([chat]))
+        return {name: made.pop(name)[0].tolist() for name in PER_TOKEN if name in made}, made
 
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False).input_ids
@@ -142,13 +136,13 @@ class AnswerPairs:
     def _answer(self, candidate: dict[str, Any]) -> list[int]:
         if not candidate["text"]:
             raise PairError("no_answer", f"candidate {candidate['index']} has no text")
-        ids = self._ids(candidate["text"])
+        ids = self.chats.answer_ids(candidate["text"])
         self._refuse_special(ids, "answer")
-        return [*ids, self.tokenizer.eos_token_id]
+        return [*ids, self.chats.end_id]
 
     def _refuse_special(self, ids: list[int], where: str) -> None:
         """Words that spell a picture's slot or a turn's end would be read as one."""
-        if found := self._special.intersection(ids):
+        if found := self.chats.special.intersection(ids):
             raise PairError("special_token", f"the {where} holds {self.tokenizer.decode(sorted(found))}")
 
     def _stored(self, row: dict[str, Any], name: str) -> float:
@@ -164,10 +158,6 @@ class AnswerPairs:
 def _continued(name: str, answer: list[int]) -> list[int]:
     """What a per-token column of a question goes on with in an answer, which is text and attended to."""
     return {"input_ids": answer, "attention_mask": [1] * len(answer)}.get(name, [0] * len(answer))
-
-
-def _is_pixels(name: str) -> bool:
-    return name.startswith("pixel_values")
 
 
 def _joined(parts: list[Any]) -> Any:

@@ -8,13 +8,16 @@ import ray.train
 from transformers import TrainingArguments
 
 from urm_ray.config_training import DpoConfig
+from urm_ray.denoisers.checkpoint import load_denoiser, save_policy
+from urm_ray.denoisers.registry import family_of
 from urm_ray.models import load_pipeline
 from urm_ray.training.callback import RayTrainCallback, remove_local_checkpoints
 from urm_ray.training.diffusion_dpo import DiffusionDpoTrainer, trainable
-from urm_ray.training.encode_pairs import load_denoiser
+from urm_ray.training.encode_pairs import load_reference
 from urm_ray.training.encoded import collate_encoded
 from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, start_worker
 from urm_ray.training.noising import Noising
+from urm_ray.training.objectives import objective_of
 from urm_ray.training.stream import ShardBatches
 from urm_ray.training.zero import trainer_arguments
 
@@ -25,15 +28,16 @@ def dpo_loop(settings: dict[str, Any]) -> None:
     scratch = start_worker(config, settings["stage"])
 
     def fresh() -> Any:
-        return trainable(load_pipeline(settings["policy"], "float32", "cpu", only=("unet",)).unet, config)
+        return trainable(load_denoiser(settings["policy"]), config)
 
+    family = family_of(settings["policy"])
     scheduler = load_pipeline(settings["policy"], device="cpu", only=("scheduler",)).scheduler
     device = "auto" if config.use_gpu else "cpu"
-    reference = load_denoiser(settings["policy"], config, device) if config.reference == "copy" else None
+    reference = load_reference(settings["policy"], config, device) if config.reference == "copy" else None
     model = fresh()
     # After the models: under ZeRO-3 these arguments make transformers shard whatever it loads, frozen models too.
     arguments = trainer_arguments(config, scratch, settings["seed"], use_cpu=not config.use_gpu)
-    arguments |= {"gradient_checkpointing": False}  # the trainer does not know how to ask a U-Net for it
+    arguments |= {"gradient_checkpointing": False}  # the trainer does not know how to ask a denoiser for it
     arguments = TrainingArguments(**arguments)
     checkpoint, done = last_checkpoint(scratch)
     batches = ShardBatches(
@@ -49,17 +53,16 @@ def dpo_loop(settings: dict[str, Any]) -> None:
         model=model,
         args=arguments,
         callbacks=[RayTrainCallback("dpo")],
+        family=family,
         batches=batches,
-        noising=Noising(scheduler, config, settings["seed"]),
+        noising=Noising(objective_of(scheduler, config, family.tokens), config, settings["seed"]),
         reference=reference,
         config=config,
     )
     run_trainer(trainer, checkpoint)
 
     def save(denoiser: Any, folder: str) -> None:
-        whole = load_pipeline(settings["policy"], "float32", "cpu")
-        whole.unet = denoiser
-        whole.save_pretrained(folder)
+        save_policy(settings["policy"], denoiser, folder)
 
     save_model(trainer, fresh, save, settings["stage"])
     remove_local_checkpoints(scratch)

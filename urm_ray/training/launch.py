@@ -18,6 +18,7 @@ from urm_ray import store
 from urm_ray.config_training import TrainConfig
 from urm_ray.schema import digest
 from urm_ray.training.guards import forget_stop, until_stopped
+from urm_ray.training.saved_state import plain_state
 
 
 def launch(
@@ -78,7 +79,8 @@ def run_trainer(trainer: Any, folder: str | None) -> None:
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)  # ours prints the same figures, once
-    trainer.train(resume_from_checkpoint=folder)
+    with plain_state(folder):
+        trainer.train(resume_from_checkpoint=folder)
 
 
 def last_checkpoint(scratch: str) -> tuple[str | None, int]:

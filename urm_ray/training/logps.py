@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pyarrow as pa
 import torch
+from transformers import BatchFeature
 
-from urm_ray.config import DEFAULT_CLIPS, ClipConfig
+from urm_ray.config_policy import DEFAULT_CLIPS, ClipConfig
 from urm_ray.config_training import VlmDpoConfig
-from urm_ray.models import load_vlm
 from urm_ray.schema import REFERENCE, digest
 from urm_ray.training.answer_pairs import AnswerPairs, Pair, PairError
 from urm_ray.training.encode_once import encode_once
+from urm_ray.training.read_once import read_once
+from urm_ray.vlms import load_vlm, logits
 
 _HEAD_POSITIONS = 1024
 
@@ -26,10 +29,9 @@ def answer_logps(model: Any, batch: dict[str, Any]) -> torch.Tensor:
     answers = batch["completion_mask"][:, 1:].bool()
     hidden = model.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1][answers]
     targets = batch["input_ids"][:, 1:][answers]
-    head = model.get_output_embeddings()
     tokens = torch.cat(
         [
-            head(states).float().log_softmax(-1).gather(1, wanted[:, None])[:, 0]
+            logits(model, states).float().log_softmax(-1).gather(1, wanted[:, None])[:, 0]
             for states, wanted in zip(hidden.split(_HEAD_POSITIONS), targets.split(_HEAD_POSITIONS), strict=True)
         ]
     )
@@ -62,8 +64,9 @@ class ReferenceLogps:
         device: str = "auto",
     ) -> None:
         dtype = "bfloat16" if config.bf16 else "float32"
-        self.model, processor, self.device = load_vlm(path, dtype, device, config.attention)
+        self.model, processor, self.device = load_vlm(path, dtype, device, config.attention, clips)
         encode_once(self.model)
+        read_once(self.model, pairs=True)
         self.pairs = AnswerPairs(processor, config.max_length, clips)
         self.batch, self.digest = config.reference_batch, reference_digest
 
@@ -90,13 +93,13 @@ class ReferenceLogps:
         if fit:
             logps = self._logps([pair for pair, _ in fit]).chunk(2)
             for (_, row), chosen, rejected in zip(fit, *(half.tolist() for half in logps), strict=True):
-                row |= {"ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
+                if math.isfinite(chosen) and math.isfinite(rejected):
+                    row |= {"ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
+                else:
+                    row["unfit"] = "not_a_number"
         return added
 
     @torch.inference_mode()
     def _logps(self, pairs: list[Pair]) -> torch.Tensor:
-        batch = {
-            name: value.to(self.device) if isinstance(value, torch.Tensor) else value
-            for name, value in self.pairs.join(pairs).items()
-        }
+        batch = BatchFeature(self.pairs.join(pairs)).to(self.device, self.model.dtype)
         return answer_logps(self.model, batch)

@@ -5,43 +5,47 @@ from __future__ import annotations
 from typing import Any
 
 import ray.train
-import trl.trainer.utils
 from datasets import Dataset as HfDataset
 from datasets.table import InMemoryTable
 from trl import SFTConfig, SFTTrainer
 
-from urm_ray.config import ClipConfig
+from urm_ray.config_policy import ClipConfig
 from urm_ray.config_training import RewardConfig
 from urm_ray.judge.protocol import protocol
-from urm_ray.models import load_processor, trainable_vlm
 from urm_ray.training.callback import RayTrainCallback, remove_local_checkpoints
 from urm_ray.training.collate import RewardCollate
+from urm_ray.training.labels_alone import labels_alone
 from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, start_worker
-from urm_ray.training.lora import add_lora
+from urm_ray.training.lora import add_lora, without_adapters
+from urm_ray.training.read_once import read_once
 from urm_ray.training.stream import ShardBatches
+from urm_ray.training.waits import TimedBatches
 from urm_ray.training.zero import trainer_arguments
+from urm_ray.vlms import load_processor, trainable_vlm
 
 
 class RewardTrainer(SFTTrainer):
-    """TRL's SFT trainer, fed by a stream that is already this rank's share."""
+    """TRL's SFT trainer, fed by a stream that is already this rank's share. No padding is read, and logits are made for
+    answers alone."""
 
     def __init__(self, *args: Any, batches: ShardBatches, **kwargs: Any) -> None:
-        self.batches = batches
+        self._timed = TimedBatches(batches)
         # The parent wants a data set to look at; rows come from the stream.
         look = HfDataset(InMemoryTable.from_pydict({"input_ids": [[0]], "labels": [[0]]}), fingerprint="stream")
         super().__init__(*args, train_dataset=look, **kwargs)
+        read_once(without_adapters(self.model))
 
     def get_train_dataloader(self) -> Any:
-        return self.batches
+        return self._timed
 
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        with labels_alone():
+            return super().compute_loss(*args, **kwargs)
 
-def project_labels_alone() -> None:
-    """Lets TRL's LM head skip positions without a label on a CPU too, as it does where Triton runs; the loss is equal.
-
-    Elsewhere it projects all positions, for compilers that want fixed shapes. Answers are a twentieth of them here.
-    """
-    theirs = trl.trainer.utils._use_triton
-    trl.trainer.utils._use_triton = lambda device: device.type == "cpu" or theirs(device)
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            logs["waiting"] = self._timed.share(self.accelerator)
+        super().log(logs, start_time)
 
 
 def reward_loop(settings: dict[str, Any]) -> None:
@@ -51,22 +55,22 @@ def reward_loop(settings: dict[str, Any]) -> None:
     """
     config = RewardConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
-    project_labels_alone()
     arguments = trainer_arguments(config, scratch, settings["seed"], use_cpu=not config.use_gpu)
     arguments = SFTConfig(
         **arguments, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, average_tokens_across_devices=True
     )
     dtype = "bfloat16" if config.bf16 else "float32"
+    clips = ClipConfig(**settings["clips"])
 
     def fresh() -> Any:
-        model = trainable_vlm(settings["base"], dtype, config.attention, config.train_vision)
+        model = trainable_vlm(settings["base"], dtype, config.attention, config.train_vision, clips)
         return add_lora(model, config.lora) if config.lora else model
 
     processor = load_processor(settings["base"])
     checkpoint, done = last_checkpoint(scratch)
     batches = ShardBatches(
         ray.train.get_dataset_shard("train"),
-        RewardCollate(processor, protocol(settings["protocol"]), ClipConfig(**settings["clips"])),
+        RewardCollate(processor, protocol(settings["protocol"]), clips),
         config.batch,
         total=config.steps * config.accumulate,
         start=done * config.accumulate,

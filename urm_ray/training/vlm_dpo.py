@@ -8,20 +8,22 @@ from typing import Any
 import ray.train
 from datasets import Dataset as HfDataset
 from datasets.table import InMemoryTable
-from peft import PeftModel
 from trl import DPOConfig, DPOTrainer
 
-from urm_ray.config import ClipConfig
+from urm_ray.config_policy import ClipConfig
 from urm_ray.config_training import VlmDpoConfig
-from urm_ray.models import load_processor, trainable_vlm
 from urm_ray.training.answer_pairs import SIDES, AnswerPairs
 from urm_ray.training.callback import RayTrainCallback, remove_local_checkpoints
 from urm_ray.training.encode_once import encode_once
 from urm_ray.training.guards import NOT_A_NUMBER, CollapseGuard, TrainingError
+from urm_ray.training.labels_alone import labels_alone
 from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, start_worker
-from urm_ray.training.lora import add_lora, peft_config
+from urm_ray.training.lora import add_lora, peft_config, without_adapters
+from urm_ray.training.read_once import read_once
 from urm_ray.training.stream import ShardBatches
+from urm_ray.training.waits import TimedBatches
 from urm_ray.training.zero import trainer_arguments
+from urm_ray.vlms import load_processor, trainable_vlm
 
 _START_TOLERANCE = {False: 1e-3, True: 2e-2}
 """By bf16: how far a policy may be from its own stored log-probabilities, as a share of them."""
@@ -30,18 +32,20 @@ _START_TOLERANCE = {False: 1e-3, True: 2e-2}
 class VlmDpoTrainer(DPOTrainer):
     """TRL's DPO trainer, fed by a stream of `AnswerPairs` batches that carry the reference's log-probabilities.
 
-    TRL stores a reference for text alone, and knows no clips; its loss takes both as they come in the batch.
+    TRL stores a reference for text alone, and knows no clips; its loss takes both as they come in the batch. Media are
+    encoded once for both answers, the question is read once, and logits are made for the answers alone.
     """
 
     def __init__(self, *args: Any, batches: ShardBatches, config: VlmDpoConfig, **kwargs: Any) -> None:
-        self.batches, self.config = batches, config
+        self.config, self._timed = config, TimedBatches(batches)
         self._at_start = batches.start == 0
         both = "log-probabilities of chosen and rejected answers", "below"
         self._guard = CollapseGuard(config.guard_ratio, config.guard_patience, both)
         # The parent wants a data set to look at; rows come from the stream.
         look = HfDataset(InMemoryTable.from_pydict({"prompt": [""]}), fingerprint="stream")
         super().__init__(*args, train_dataset=look, data_collator=lambda rows: rows, **kwargs)
-        encode_once(self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model)
+        encode_once(without_adapters(self.model))
+        read_once(without_adapters(self.model), pairs=True)
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         return dataset
@@ -50,10 +54,11 @@ class VlmDpoTrainer(DPOTrainer):
         return dataset
 
     def get_train_dataloader(self) -> Any:
-        return self.batches
+        return self._timed
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        with labels_alone():
+            loss = super().compute_loss(model, inputs, *args, **kwargs)
         self._check({name: values[-1] for name, values in self._metrics["train"].items()})
         return loss
 
@@ -83,6 +88,7 @@ class VlmDpoTrainer(DPOTrainer):
         if "loss" in logs:
             falls = self._falls({name: sum(v) / len(v) for name, v in self._metrics["train"].items()})
             logs |= {"chosen_fall": falls[0], "rejected_fall": falls[1]}
+            logs["waiting"] = self._timed.share(self.accelerator)
         super().log(logs, start_time)
         if "loss" in logs:
             self._guard.check(logs["chosen_fall"], logs["rejected_fall"], self.state.global_step)
@@ -113,15 +119,17 @@ def vlm_dpo_loop(settings: dict[str, Any]) -> None:
         config, **trainer_arguments(config, scratch, settings["seed"], use_cpu=not config.use_gpu)
     )
 
+    clips = ClipConfig(**settings["clips"])
+
     def fresh() -> Any:
         dtype = "bfloat16" if config.bf16 else "float32"
-        return trainable_vlm(settings["policy"], dtype, config.attention, config.train_vision)
+        return trainable_vlm(settings["policy"], dtype, config.attention, config.train_vision, clips)
 
     processor = load_processor(settings["policy"])
     checkpoint, done = last_checkpoint(scratch)
     batches = ShardBatches(
         ray.train.get_dataset_shard("train"),
-        AnswerPairs(processor, config.max_length, ClipConfig(**settings["clips"]), settings["reference_digest"]),
+        AnswerPairs(processor, config.max_length, clips, settings["reference_digest"]),
         config.batch,
         total=config.steps * config.accumulate,
         start=done * config.accumulate,

@@ -1,0 +1,14 @@
+"""Judges candidates, of a policy or from files, and ranks those of each prompt; makes no pairs and trains nothing.
+
+What it finds is in `standings.csv` of the stage's folder, and in full in its parquet files.
+
+python jobs/judge_candidates.py --config jobs/configs/judge_my_images.yaml
+ray job submit --working-dir . -- python jobs/judge_candidates.py --config jobs/configs/judge_my_images.yaml
+"""
+
+import sys
+
+from urm_ray.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["prepare", "generate"], __doc__))

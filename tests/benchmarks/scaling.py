@@ -1,0 +1,32 @@
+"""The generate stage with 1, 2, 4 and 8 sleeping samplers and as many judges: how near to linear it gets."""
+
+from __future__ import annotations
+
+from rounds import Result, spread
+from sleeping import sleeping_pipeline
+
+from urm_ray.pipeline.context import connect
+
+
+def benchmark(
+    rounds: int, prompts: int, seconds: float, unit_rows: int, actors: tuple[int, ...] = (1, 2, 4, 8)
+) -> Result:
+    """Rates of the most actors against those of the fewest times as many. prompts: for each actor of a kind."""
+    connect()
+    rates: dict[int, list[float]] = {count: [] for count in actors}
+    for number in range(rounds):
+        for count in actors if number % 2 == 0 else actors[::-1]:
+            took = sleeping_pipeline(prompts * count, count, seconds, unit_rows).streamed()
+            rates[count].append(prompts * count / took.seconds)
+    first, most = actors[0], actors[-1]
+    shares = {
+        str(count): spread([rate * first / (one * count) for rate, one in zip(found, rates[first], strict=True)])
+        for count, found in rates.items()
+    }
+    return Result(
+        "prompts",
+        (f"{most} samplers and {most} judges", rates[most]),
+        (f"{most / first:g} times {first} of each", [rate * most / first for rate in rates[first]]),
+        0.9,
+        {"of linear, by actors of each kind": shares, "prompts an actor": prompts, "seconds a prompt": seconds},
+    )

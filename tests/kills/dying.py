@@ -1,0 +1,97 @@
+"""Samplers and judges that die, hang and fail at prompts that say so; all other prompts they do as one does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from PIL import Image
+
+from urm_ray.judge.engine import Question, Reading
+from urm_ray.media import encode_image
+from urm_ray.pipeline.actors import Judge, Sample
+
+
+def act(words: str, who: str, once: Path) -> None:
+    """Does what the prompt wants of this actor, such as "the judge dies". Where it says "once", the first time only."""
+    if f"the {who} " not in words:
+        return
+    if "once" in words:
+        try:
+            (once / f"{who}-{words.replace(' ', '-')}").touch(exist_ok=False)
+        except FileExistsError:
+            return
+    if "dies" in words:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "hangs" in words:
+        time.sleep(3600)
+    if "faults" in words:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    if "fails" in words:
+        raise ValueError("it cannot be done")
+
+
+class Sampler:
+    """Pictures whose shade hangs on the seed and, as rounding may, on the other seeds of a batch of 4."""
+
+    def __init__(self, once: Path) -> None:
+        self.once = once
+
+    def sample(self, requests: Sequence[tuple[str, int]], wanted: Sequence[bool] | None = None) -> list[dict[str, Any]]:
+        made: list[dict[str, Any]] = []
+        for start in range(0, len(requests), 4):
+            batch = requests[start : start + 4]
+            for prompt, _ in batch:
+                act(prompt, "sampler", self.once)
+            together = sum(seed for _, seed in batch) % 7
+            for _, seed in batch:
+                shade = (seed + together) % 251
+                media = encode_image(Image.new("RGB", (4, 4), (shade,) * 3))
+                made.append({"seed": seed, "media": media, "text": None, "error": None})
+        return [{"index": i, **candidate} for i, candidate in enumerate(made)]
+
+
+class Engine:
+    """Prefers what is darker."""
+
+    def __init__(self, once: Path) -> None:
+        self.once = once
+
+    def read(self, questions: Sequence[Question]) -> list[Reading]:
+        readings = []
+        for question in questions:
+            words = " ".join(p["text"] for p in question.messages[0]["content"] if p["type"] == "text")
+            act(words.split("Caption: ")[-1].split("\n")[0], "judge", self.once)
+            shades = [seen.getpixel((0, 0))[0] for seen in question.media]  # type: ignore[union-attr]
+            if len(shades) == 2:
+                winner = 2 if shades[0] == shades[1] else int(shades[1] < shades[0])
+                readings.append(Reading([0.8 if i == winner else 0.1 for i in range(3)], 1.0))
+            else:
+                chosen = min(4, shades[0] // 51)
+                readings.append(Reading([0.6 if i == chosen else 0.1 for i in range(5)], 1.0))
+        return readings
+
+
+class DyingSample(Sample):
+    once: Path
+
+    def __init__(self, **arguments: Any) -> None:
+        with patch("urm_ray.candidates.samplers.load_sampler", lambda *_: Sampler(self.once)):
+            super().__init__(**arguments)
+
+
+class DyingJudge(Judge):
+    once: Path
+
+    def __init__(self, **arguments: Any) -> None:
+        from urm_ray.judge.protocol import protocol
+        from urm_ray.judge.scorer import JudgeScorer
+
+        scorer = JudgeScorer(Engine(self.once), protocol("unified"))
+        with patch.object(JudgeScorer, "load", lambda *_, **__: scorer):
+            super().__init__(**arguments)

@@ -1,0 +1,145 @@
+"""Actors that die, hang or fault are replaced, and what they died of costs its own row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from kills.dying import DyingJudge, DyingSample
+
+from urm_ray import schema, store
+from urm_ray.config import Config
+from urm_ray.pipeline import generate_pairs
+from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.run import Run, execute
+from urm_ray.store import Stage, StoreError
+
+pytestmark = pytest.mark.local
+
+TASK = "image_generation"
+LIMIT_S = 3.0
+TWICE = "failed 2 times, at last because "
+DIED = TWICE + "its process ended"
+HUNG = TWICE + "it took longer than 3 s"
+FAULT = TWICE + "RuntimeError: CUDA error"
+FAILED = TWICE + "ValueError: it cannot be done"
+JUDGE = {"the judge dies": DIED, "the judge hangs": HUNG, "the judge faults": FAULT, "the judge fails": FAILED}
+SAMPLER = {"the sampler dies": DIED, "the sampler fails": FAILED, "the sampler hangs": TWICE}
+ONCE = ("the judge dies once", "the judge faults once", "the sampler dies once", "the sampler faults once")
+PROMPTS = [f"a plain prompt {n}" for n in range(12)]
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    import ray
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[1]))  # workers import what dies
+        connect()
+        yield
+        ray.shutdown()
+
+
+def run_of(folder: Path, prompts: list[str]) -> Run:
+    pool = {"actors": 1, "num_cpus": 0.3, "row_limit_s": LIMIT_S}
+    policy = {
+        "path": "urm_ray.scenes:checkpoints/text_to_image",
+        "sampler": {"candidates": 2},
+        "generate": {"unit_rows": 4, "sampler_pool": pool, "judge_pool": pool},
+    }
+    settings: dict[str, Any] = {
+        "run": {"dir": str(folder)},
+        "tasks": [TASK],
+        "judge": {"path": "urm_ray.scenes:checkpoints/vlm"},
+        "pairs": {"ties": "point"},
+        "policies": {TASK: policy},
+    }
+    run = Run(Config.model_validate(settings))
+    prepared = run.stage("prepare", TASK)
+    rows = [
+        {"prompt_id": f"p{n:02d}", "task": TASK, "prompt": prompt, "context": [], "source": "made"}
+        for n, prompt in enumerate(prompts)
+    ]
+    store.write_table(prepared.path("train_prompts", "unit-000000.parquet"), schema.table_of(rows, schema.PROMPT))
+    prepared.finish(0.0)
+    return run
+
+
+def generated(folder: Path, prompts: list[str]) -> Stage:
+    run, once = run_of(folder / "run", prompts), folder / "once"
+    once.mkdir(parents=True)
+    with (
+        patch.object(generate_pairs, "Sample", type("Sample", (DyingSample,), {"once": once})),
+        patch.object(generate_pairs, "Judge", type("Judge", (DyingJudge,), {"once": once})),
+    ):
+        stage = run.stage("generate", TASK)
+        execute(run, stage, lambda run, stage: generate_pairs.generate(run, stage, TASK))
+    return stage
+
+
+def test_rows_that_end_block_or_break_their_actor_are_quarantined_and_no_other_row_changes(
+    ray_here: None, tmp_path: Path
+) -> None:
+    poison = {3: "the judge dies", 5: "the judge hangs", 6: "the judge faults", 9: "the judge fails"}
+    poison |= {1: "the sampler dies", 7: "the sampler fails", 10: "the sampler hangs"}
+    prompts = [poison.get(n, prompt) for n, prompt in enumerate(PROMPTS)]
+    whole, stage = generated(tmp_path / "whole", PROMPTS), generated(tmp_path / "poisoned", prompts)
+    good = {row["prompt_id"]: row for row in whole.rows("judged").to_pylist()}
+    found = {row["prompt_id"]: row for row in stage.rows("judged").to_pylist()}
+    assert found.keys() == good.keys()
+    for number in range(len(PROMPTS)):
+        row = found[f"p{number:02d}"]
+        said = poison.get(number)
+        if said is None:
+            assert row == good[row["prompt_id"]]
+        elif "sampler" in said:
+            assert all(c["media"] is None and SAMPLER[said] in c["error"] for c in row["candidates"])
+        else:
+            assert row["candidates"] == good[row["prompt_id"]]["candidates"]
+            verdicts = [*row["pair_verdicts"], *row["point_verdicts"]]
+            assert {v["outcome"] for v in verdicts} == {"unparsed"}
+            assert all(JUDGE[said] in v["reason"] for v in verdicts)
+    listed: dict[str, str] = {}
+    for file in stage.units("quarantine/judged"):
+        listed |= {row["row_id"]: row["reason"] for row in store.read_table(file).to_pylist()}
+    assert set(listed) == {f"p{number:02d}" for number in poison}
+    assert sum(stage.manifest()["quarantined"].values()) >= len(poison)
+
+
+def test_what_an_actor_dies_of_by_chance_is_done_by_the_next_and_nothing_differs(
+    ray_here: None, tmp_path: Path
+) -> None:
+    prompts = list(PROMPTS)
+    for place, words in zip((0, 3, 5, 10), ONCE, strict=True):
+        prompts[place] = words
+    stage = generated(tmp_path / "dying", prompts)
+    # The same prompts with all that they want done before.
+    again = tmp_path / "again"
+    (again / "once").mkdir(parents=True)
+    for file in (tmp_path / "dying" / "once").iterdir():
+        (again / "once" / file.name).touch()
+    run = run_of(again / "run", prompts)
+    with (
+        patch.object(generate_pairs, "Sample", type("Sample", (DyingSample,), {"once": again / "once"})),
+        patch.object(generate_pairs, "Judge", type("Judge", (DyingJudge,), {"once": again / "once"})),
+    ):
+        whole = run.stage("generate", TASK)
+        execute(run, whole, lambda run, stage: generate_pairs.generate(run, stage, TASK))
+    assert len(list((again / "once").iterdir())) == len(ONCE), "not every actor met what was to end it"
+    files = [[Path(file).read_bytes() for file in one.units("judged")] for one in (stage, whole)]
+    assert files[0] == files[1]
+    assert stage.manifest()["quarantined"] == {}
+
+
+def test_a_judge_that_fails_at_every_row_stops_the_stage_and_says_of_what(ray_here: None, tmp_path: Path) -> None:
+    from urm_ray.cli import root_cause
+
+    with pytest.raises(Exception, match="rows were put aside") as stopped:
+        generated(tmp_path, [f"the judge fails at {n}" for n in range(24)])
+    cause = root_cause(stopped.value)
+    assert isinstance(cause, StoreError)
+    assert "11 of 24 rows were put aside" in str(cause)
+    assert "ValueError: it cannot be done" in str(cause)

@@ -1,0 +1,149 @@
+"""Whatever is killed in whichever stage, the run ends with what a run holds that nothing was killed in."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from kills.nodes import Nodes, ended, kill, until
+from local.smoke import TASK, arguments
+
+pytestmark = pytest.mark.local
+
+PROMPTS = 6
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A stage that can be killed. done: the files below its folder of which there is one more with each part that is
+    done. worker: words in the title of the processes that work on it."""
+
+    stage: str
+    done: str
+    worker: str
+
+
+VICTIMS = {
+    "prepare": Victim(f"prepare-{TASK}", "*/unit-*.parquet", "PrepareUnit"),
+    "reward": Victim("reward", "train/checkpoint_*/trainer_state.json", "RayTrainWorker"),
+    "generate": Victim(f"generate-{TASK}", "judged/unit-*.parquet", "MapBatches(Judge)"),
+    "dpo": Victim(f"dpo-{TASK}", "train/checkpoint_*/trainer_state.json", "RayTrainWorker"),
+    "evaluate": Victim(f"evaluate-{TASK}", "after/unit-*.parquet", "MapBatches(Judge)"),
+}
+ALL = ("driver", "actor", "node")
+QUICK = {"reward": ("driver", "node"), "dpo": ("actor", "driver")}
+"""Trainings take long to begin again, so `make test` kills each of them twice; what is left out here is marked long."""
+CELLS = [(name, QUICK.get(name, ALL)) for name in VICTIMS]
+LONG = [(name, kills) for name in VICTIMS for kills in [ALL, *((kind,) for kind in ALL)] if (name, kills) not in CELLS]
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file in which workers note which prompts they sample and judge."""
+    return tmp_path_factory.mktemp("calls") / "calls.txt"
+
+
+@pytest.fixture(scope="module")
+def nodes(calls: Path) -> Iterator[Nodes]:
+    nodes = Nodes(calls)
+    yield nodes
+    nodes.end()
+
+
+def folder_of(run: Path, stage: str) -> Path:
+    return next(run.glob(f"{stage}-*"))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file of a stage but those that tell the time, and what trainings round."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    told = ("manifest.json", "seconds.json", "history.json", ".safetensors")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files if not path.name.endswith(told)}
+
+
+def facts(folder: Path) -> dict[str, Any]:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    rounded = ("seconds", "at_work", "first_loss", "final_loss")
+    return {name: value for name, value in manifest.items() if name not in rounded}
+
+
+def losses(folder: Path) -> list[float]:
+    return [entry["loss"] for entry in json.loads((folder / "history.json").read_text())]
+
+
+def parts_done(victim: Victim, folder: Path) -> Any:
+    """What grows while a stage is at work: how many files there are, or the step of the last checkpoint."""
+    found = list(folder.glob(victim.done))
+    if not victim.done.endswith(".json"):
+        return len(found)
+    steps = [0]
+    for file in found:
+        with contextlib.suppress(OSError, ValueError):  # it is being replaced by the next
+            steps.append(json.loads(file.read_text())["global_step"])
+    return max(steps)
+
+
+@pytest.mark.parametrize(
+    ("name", "kills"),
+    [*CELLS, *(pytest.param(*cell, marks=pytest.mark.long) for cell in LONG)],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+def test_a_killed_stage_ends_as_one_that_nothing_was_killed_in(
+    name: str, kills: tuple[str, ...], nodes: Nodes, smoke_run: Path, calls: Path, tmp_path: Path
+) -> None:
+    victim, run = VICTIMS[name], tmp_path / "run"
+    shutil.copytree(smoke_run, run)
+    folder = folder_of(run, victim.stage)
+    shutil.rmtree(folder)
+    calls.write_text("")
+    driver, before = nodes.start(arguments("pipeline", run)), 0
+    asks, called = name in ("generate", "evaluate"), list[Counter[str]]()
+    for kind in kills:
+
+        def found(kind: str = kind, before: int = before) -> Any:
+            if parts_done(victim, folder) > before:
+                return nodes.workers(victim.worker)[:1] if kind == "actor" else nodes.busiest()
+            return None
+
+        victims = until(found, driver, f"{kind} to kill, and more than {before} of {victim.done}")
+        if kind == "driver":
+            kill(driver.pid)
+            driver.communicate()
+        elif kind == "actor":
+            kill(victims[0].pid)
+        else:
+            nodes.remove(victims)
+        assert not (folder / "manifest.json").exists(), "it was over before it was killed"
+        before = parts_done(victim, folder)
+        if asks:
+            called.append(calls_for_done(victim, folder, calls))
+        if kind == "driver":
+            driver = nodes.start(arguments("pipeline", run))
+    printed = ended(driver)
+    assert f"== {victim.stage}: done in" in printed
+    own = folder_of(smoke_run, victim.stage)
+    assert content(own) == content(folder)
+    assert facts(own) == facts(folder)
+    if name in ("reward", "dpo"):
+        assert losses(own) == pytest.approx(losses(folder), rel=1e-5)
+    if asks:
+        counted = Counter(calls.read_text().splitlines())
+        assert len(counted) == 2 * PROMPTS
+        for known in called:  # what was written when something was killed was never asked for again
+            assert known
+            assert {call: counted[call] for call in known} == known
+
+
+def calls_for_done(victim: Victim, folder: Path, calls: Path) -> Counter[str]:
+    """How often the engines were called for each prompt whose unit is written."""
+    units = folder.glob(victim.done)
+    done = {i for file in units for i in pq.read_table(file, columns=["prompt_id"])["prompt_id"].to_pylist()}
+    return Counter(call for call in calls.read_text().splitlines() if call.split()[1] in done)

@@ -1,0 +1,81 @@
+"""A run whose judge was trained elsewhere."""
+
+import pytest
+from helpers import TASK, of_policy
+
+from urm_ray import store
+from urm_ray.config_file import build
+from urm_ray.experiments.run import plan_experiments
+from urm_ray.pipeline.judge_model import judge_model
+from urm_ray.pipeline.run import ALIGNMENT, STAGES, Run, key
+from urm_ray.pipeline.stages import run_steps
+from urm_ray.store import StoreError
+
+
+@pytest.fixture
+def settings(tmp_path) -> dict:
+    for name in ("judge", "policy"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(name)
+    run = {"run": {"dir": str(tmp_path / "run")}, "judge": {"path": str(tmp_path / "judge")}}
+    return run | of_policy(path=str(tmp_path / "policy"))
+
+
+def test_no_judge_is_trained_or_measured(settings):
+    run = Run(build(settings))
+    assert [key(*step) for step in run.steps(STAGES)] == [
+        f"{name}-{TASK}" for name in ("prepare", "generate", "pairs", "dpo", "baseline", "evaluate")
+    ] + ["report"]
+    assert set(run.digests) == {key(*step) for step in run.steps(STAGES)}
+
+
+def test_candidates_are_put_to_the_judge_that_was_given(settings, tmp_path):
+    run = Run(build(settings))
+    model = judge_model(run)
+    assert (model.path, model.scales) == (str(tmp_path / "judge"), {})
+    before = run.digests
+    (tmp_path / "judge" / "weights").write_bytes(b"new")
+    other = Run(build(settings))
+    assert judge_model(other).digest != model.digest
+    assert {name for name in before if before[name] != other.digests[name]} == set(before) - {f"prepare-{TASK}"}
+
+
+def test_a_judge_that_is_trained_is_taken_once_it_is_done(settings, tmp_path):
+    run = Run(build(settings | {"judge": {}, "judge_base": {"path": str(tmp_path / "judge")}}))
+    with pytest.raises(StoreError, match="stage reward is not done"):
+        judge_model(run)
+    reward = run.stage("reward")
+    store.write_bytes(reward.path("model", "config.json"), b"judge")
+    points = {"kind": "point", "task": TASK, "dimension": None, "scale": "1-10", "examples": 3}
+    store.write_json(reward.path("mix.json"), {"groups": [points]})
+    reward.finish(1.0)
+    model = judge_model(run)
+    assert (model.path, model.scales) == (reward.path("model"), {TASK: "1-10"})
+
+
+def test_candidates_that_are_there_need_no_policy(settings, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("prompt,candidate\na cat,1.jpg")
+    run = Run(build(settings | of_policy(candidates_path=str(path))))
+    before = run.digests
+    path.write_text("prompt,candidate\na cat,2.jpg")
+    other = Run(build(settings | of_policy(candidates_path=str(path)))).digests
+    changed = {name for name in before if before[name] != other[name]}
+    assert changed == {f"{name}-{TASK}" for name in ("generate", "pairs", "dpo", "evaluate")} | {"report"}
+
+
+def test_a_policy_that_is_missing_is_told_before_anything_is_done(settings, tmp_path):
+    none, made = (Run(build(settings | of_policy(**own))) for own in ({}, {"candidates_path": f"{tmp_path}/x.csv"}))
+    (tmp_path / "x.csv").write_text("prompt,candidate\na cat,1.jpg")
+    for run, names in ((none, ALIGNMENT), (made, ALIGNMENT[2:])):
+        for name in names:
+            with pytest.raises(
+                StoreError, match=r"policies\.image_generation\.path: the policy of this task is missing"
+            ):
+                run_steps(run, [("prepare", TASK), (name, TASK)])
+        assert not run.stage("prepare", TASK).done
+
+
+def test_experiments_say_that_they_train_their_judges(settings):
+    with pytest.raises(StoreError, match=r"leave judge\.path empty"):
+        list(plan_experiments(Run(build(settings))))

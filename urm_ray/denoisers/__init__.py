@@ -1,0 +1,1 @@
+"""What families of diffusion pipelines do differently: conditioning, latents and the call of the denoiser."""

@@ -1,0 +1,1 @@
+"""Pairs and preferences in the formats of other tools. Knows no Ray."""

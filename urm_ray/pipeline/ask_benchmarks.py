@@ -1,0 +1,80 @@
+"""What a worker does of a benchmark: reads a unit, puts it to the judge and writes what the judge said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+
+from urm_ray import schema, store
+from urm_ray.config import JudgeConfig
+from urm_ray.evaluation.calls import OVERALL
+from urm_ray.pipeline.pools import use_threads
+from urm_ray.pipeline.units import file_name
+from urm_ray.reward_benchmarks.comparison import Benchmark
+from urm_ray.reward_benchmarks.registry import benchmark
+from urm_ray.sources.media_folder import MediaFolder
+
+PREDICTIONS, QUARANTINE = "predictions", "quarantine"
+
+
+@dataclass(frozen=True)
+class Errand:
+    """A unit of a benchmark. records, media: where they lie. folder: of what is written. part: the reader's own unit.
+    take: how many of its records are read. points: as `BenchmarkConfig.points`."""
+
+    name: str
+    records: str
+    media: str
+    folder: str
+    unit: int
+    part: dict[str, Any]
+    take: int | None
+    points: bool | None
+
+    def row(self) -> dict[str, str]:
+        return {"errand": json.dumps(asdict(self))}
+
+
+class AskUnits:
+    """Does errands with one judge, and returns for each how many items were read and how many put aside."""
+
+    def __init__(self, config: dict[str, Any], path: str, num_cpus: float) -> None:
+        from urm_ray.judge.scorer import JudgeScorer
+
+        use_threads(num_cpus)
+        self.scorer = JudgeScorer.load(path, JudgeConfig(**config))
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        counts = [self.work(Errand(**json.loads(text))) for text in batch["errand"].to_pylist()]
+        return pa.Table.from_pylist(counts, pa.schema([("rows", pa.int64()), ("aside", pa.int64())]))
+
+    def work(self, errand: Errand) -> dict[str, int]:
+        from urm_ray.reward_benchmarks.ask import AskBenchmark
+
+        reader, media = _reader(errand.name, errand.records), _media(errand.media)
+        dimensions = reader.dimensions or {OVERALL: ()}
+        asked = dimensions if (bool(reader.dimensions) if errand.points is None else errand.points) else {}
+        ask = AskBenchmark(self.scorer, media, reader.places, asked)
+        rows, aside = ask(islice(reader.items(errand.part), errand.take))
+        # What was put aside goes first: the unit's own file is what makes it done.
+        if aside:
+            table = schema.table_of([{**r.__dict__, "stage": errand.name} for r in aside], schema.QUARANTINE)
+            store.write_table(store.join(errand.folder, QUARANTINE, file_name(errand.unit)), table)
+        table = schema.table_of(rows, schema.PREDICTION)
+        store.write_table(store.join(errand.folder, PREDICTIONS, file_name(errand.unit)), table)
+        return {"rows": len(rows), "aside": len(aside)}
+
+
+@lru_cache(maxsize=4)
+def _reader(name: str, path: str) -> Benchmark:
+    return benchmark(name)(path)
+
+
+@lru_cache(maxsize=4)
+def _media(path: str) -> MediaFolder:
+    return MediaFolder(path)

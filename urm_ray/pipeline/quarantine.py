@@ -1,0 +1,74 @@
+"""What of a stage's rows failed, gathered in one place: its `quarantine/` folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from urm_ray import schema, store
+from urm_ray.pairs.sifting import DROP_REASONS, SURPLUS
+from urm_ray.secrets import printed
+from urm_ray.store import Stage
+
+FOLDER = "quarantine"
+_ID = "prompt_id"
+_NO_FAULT = {*DROP_REASONS, SURPLUS}
+_GOOD = pa.array(["first", "second", "tie", "score"])
+
+
+def failures(rows: pa.Table, stage: str) -> list[dict[str, Any]]:
+    """`schema.QUARANTINE` rows of what failed in the rows of a stage: candidates that could not be made, verdicts that
+    could not be had, pairs that cannot be trained on. The rows themselves stay, with what did not fail in them."""
+    if "candidates" in rows.column_names:
+        found = [
+            *_within(rows, "candidates", "error", ("index",)),
+            *_within(rows, "pair_verdicts", "reason", ("first", "second")),
+            *_within(rows, "point_verdicts", "reason", ("index",)),
+        ]
+    else:
+        found = []
+        for column in {"dropped", "unfit"} & set(rows.column_names):
+            reasons = zip(rows[_ID].to_pylist(), rows[column].to_pylist(), strict=True)
+            found += [(i, reason, "pair") for i, reason in reasons if reason and reason not in _NO_FAULT]
+    return [{"row_id": i, "stage": stage, "reason": reason, "detail": detail} for i, reason, detail in found]
+
+
+def _within(rows: pa.Table, column: str, reason: str, name: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    """(row, reason, which) of the values in a list column that failed. Nothing else of them is read."""
+    if column not in rows.column_names:
+        return []
+    lists = rows[column].combine_chunks()
+    owners, values = pc.list_parent_indices(lists), pc.list_flatten(lists)
+    reasons = pc.struct_field(values, reason)
+    failed = pc.is_valid(reasons)
+    if column != "candidates":
+        outcomes = pc.struct_field(values, "outcome")
+        failed = pc.invert(pc.is_in(outcomes, value_set=_GOOD))
+        reasons = pc.coalesce(reasons, outcomes)
+    ids = rows[_ID].take(owners.filter(failed)).to_pylist()
+    which = zip(*(pc.struct_field(values, part).filter(failed).to_pylist() for part in name), strict=True)
+    kind = column.removesuffix("s").replace("_", " ")
+    return [
+        (i, why, f"{kind} {' over '.join(map(str, numbers))}")
+        for i, why, numbers in zip(ids, reasons.filter(failed).to_pylist(), which, strict=True)
+    ]
+
+
+def write_failures(folder: str, file: str, rows: pa.Table, stage: str) -> None:
+    """Writes the failures of a unit beside the part of the stage that it belongs to; nothing where none failed."""
+    found = failures(rows, stage)
+    place, part = folder.rsplit("/", 1)
+    if found:
+        store.write_table(store.join(place, FOLDER, part, file), schema.table_of(found, schema.QUARANTINE))
+
+
+def quarantined(stage: Stage, part: str) -> dict[str, int]:
+    """How many failures of a part of a stage there are for each reason, the most frequent first."""
+    files = stage.units(f"{FOLDER}/{part}")
+    reasons = Counter(reason for file in files for reason in store.read_table(file, ["reason"])["reason"].to_pylist())
+    if reasons:
+        print(printed(f"[{stage.name}] {sum(reasons.values())} failures are in {stage.path(FOLDER, part)}"), flush=True)
+    return dict(reasons.most_common())
