@@ -28,6 +28,8 @@ class BenchmarkConfig(Section):
     """Of the intervals, and of the orders in which judgements of a majority are given."""
     unit_rows: int = Field(32, ge=1)
     """Items of one unit of work, which is written whole or not at all, and whose pictures are in memory together."""
+    put_aside_share: float = Field(0.05, ge=0, le=1)
+    """Of the items of a judge, that may end, hang or break its process before it is stopped; ten may in any case."""
 
     @model_validator(mode="after")
     def _something_to_ask(self) -> BenchmarkConfig:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import reward_benchmarks.asking
 from PIL import Image
 
 from urm_ray.judge.engine import Question, Reading
 from urm_ray.media import encode_image
 from urm_ray.pipeline.actors import Judge, Sample
+from urm_ray.pipeline.ask_benchmarks import AskUnits
 
 
 def act(words: str, who: str, once: Path) -> None:
@@ -93,5 +95,24 @@ class DyingJudge(Judge):
         from urm_ray.judge.scorer import JudgeScorer
 
         scorer = JudgeScorer(Engine(self.once), protocol("unified"))
+        with patch.object(JudgeScorer, "load", lambda *_, **__: scorer):
+            super().__init__(**arguments)
+
+
+class DyingBenchmarkJudge(reward_benchmarks.asking.Engine):
+    """Ends its process at the questions about one item."""
+
+    def read(self, questions: Sequence[Question]) -> list[Reading]:
+        if any("what is in mathverse_2279?" in reward_benchmarks.asking.words_of(question) for question in questions):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read(questions)
+
+
+class DyingAskUnits(AskUnits):
+    def __init__(self, **arguments: Any) -> None:
+        from urm_ray.judge.protocol import protocol
+        from urm_ray.judge.scorer import JudgeScorer
+
+        scorer = JudgeScorer(DyingBenchmarkJudge(), protocol("unified"), 0.1)
         with patch.object(JudgeScorer, "load", lambda *_, **__: scorer):
             super().__init__(**arguments)

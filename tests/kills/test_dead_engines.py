@@ -8,14 +8,17 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from kills.dying import DyingJudge, DyingSample
+from kills.dying import DyingAskUnits, DyingJudge, DyingSample
+from reward_benchmarks.native_answers import write_vl_rewardbench
 
 from urm_ray import schema, store
 from urm_ray.config import Config
-from urm_ray.pipeline import generate_pairs
+from urm_ray.config_benchmarks import BenchmarkConfig
+from urm_ray.config_file import build_as
+from urm_ray.pipeline import evaluate_benchmarks, generate_pairs
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.run import Run, execute
-from urm_ray.store import Stage, StoreError
+from urm_ray.store import RunFolder, Stage, StoreError
 
 pytestmark = pytest.mark.local
 
@@ -143,3 +146,26 @@ def test_a_judge_that_fails_at_every_row_stops_the_stage_and_says_of_what(ray_he
     assert isinstance(cause, StoreError)
     assert "11 of 24 rows were put aside" in str(cause)
     assert "ValueError: it cannot be done" in str(cause)
+
+
+def test_an_item_of_a_benchmark_that_ends_the_judge_costs_itself(ray_here: None, tmp_path: Path) -> None:
+    write_vl_rewardbench(tmp_path / "vl")
+    (tmp_path / "judge").mkdir()
+    (tmp_path / "judge/config.json").write_text("{}")
+    settings = {
+        "judges": {"ours": str(tmp_path / "judge")},
+        "benchmarks": {"vl_rewardbench": str(tmp_path / "vl")},
+        "judge": {"resamples": 100, "actors": {"actors": 1, "num_cpus": 0.3, "row_limit_s": LIMIT_S}},
+        "unit_rows": 3,
+    }
+    with patch.object(evaluate_benchmarks, "AskUnits", DyingAskUnits):
+        folder = RunFolder.open(str(tmp_path / "out"))
+        found = evaluate_benchmarks.evaluate_benchmarks(build_as(BenchmarkConfig, settings), folder)[0]
+    rows = {row["item_id"]: row for row in folder.stages()[0].rows("predictions").to_pylist()}
+    assert found["items"]["asked"] == 10
+    for name, row in rows.items():
+        said = {(v["outcome"], v["reason"]) for v in row["pair_verdicts"]}
+        if name.startswith("mathverse_2279:"):
+            assert said == {("unparsed", f"judging {DIED}")}
+        else:
+            assert all(outcome in ("first", "second") for outcome, _ in said)

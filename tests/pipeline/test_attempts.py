@@ -143,7 +143,7 @@ def test_the_stage_stops_when_too_many_rows_fail_and_says_of_what():
         for number in range(400):
             attempts.each(str(number), broken, done.append)
 
-    with pytest.raises(StoreError, match=r"generate: 21 of 400 rows .* run.put_aside_share allows \(0.05\)") as stopped:
+    with pytest.raises(StoreError, match=r"generate: 21 of 400 rows .* put_aside_share allows \(0.05\)") as stopped:
         work()
     assert "ValueError: no such thing" in str(stopped.value)
     assert len(done) == 20

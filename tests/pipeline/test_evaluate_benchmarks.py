@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,17 +13,19 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from helpers import pair_preference
-from reward_benchmarks.asking import Engine
+from reward_benchmarks.asking import Engine, words_of
 from reward_benchmarks.native_answers import write_mmrb2, write_vl_rewardbench
 from reward_benchmarks.native_generation import write_genai_images, write_videogen
 
 from urm_ray import schema, store
 from urm_ray.config_benchmarks import BenchmarkConfig
 from urm_ray.config_file import ConfigError, build_as
+from urm_ray.judge.engine import Question, Reading
 from urm_ray.judge.protocol import ProtocolError, protocol
 from urm_ray.judge.scorer import JudgeScorer
 from urm_ray.pipeline import evaluate_benchmarks as module
 from urm_ray.pipeline.evaluate_benchmarks import evaluate_benchmarks, plan_benchmarks, write_results
+from urm_ray.pipeline.ledger import Ledger
 from urm_ray.reward_benchmarks.comparison import Measuring
 from urm_ray.sources.registry import SourceError
 from urm_ray.store import RunFolder, StoreError
@@ -37,6 +40,7 @@ class Workers:
     units: list[str] = field(default_factory=list)
     loaded: list[str] = field(default_factory=list)
     fails_at: int | None = None
+    engine: type[Engine] = Engine
 
     def from_items(self, items: list[dict[str, Any]], override_num_blocks: int) -> Any:
         def map_batches(work: type, **_: Any) -> Any:
@@ -60,12 +64,22 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
 
     def load(path: str, config: Any) -> JudgeScorer:
         found.loaded.append(Path(path).name)
-        return JudgeScorer(Engine(), protocol(config.protocol), config.min_mass, config.clips)
+        return JudgeScorer(found.engine(), protocol(config.protocol), config.min_mass, config.clips)
 
     monkeypatch.setattr(JudgeScorer, "load", load)
     monkeypatch.setattr(module, "ray", SimpleNamespace(data=found))
     monkeypatch.setattr(module, "connect", lambda: None)
+    monkeypatch.setattr(module, "SharedLedger", Ledger)
     return found
+
+
+class Failing(Engine):
+    """Fails at whatever it is asked together with a question about one item."""
+
+    def read(self, questions: Sequence[Question]) -> list[Reading]:
+        if any("what is in mathverse_2279?" in words_of(question) for question in questions):
+            raise ValueError("no answer")
+        return super().read(questions)
 
 
 def judge_at(folder: Path, name: str) -> str:
@@ -148,6 +162,40 @@ def test_a_run_that_was_stopped_goes_on_and_gives_the_same_bytes(config, workers
     run(config, tmp_path / "stopped")
     assert len(workers.units) == units
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+
+
+def predictions(out: Path) -> dict[str, dict[str, Any]]:
+    files = sorted(out.glob("*/predictions/*.parquet"))
+    return {row["item_id"]: row for file in files for row in store.read_table(str(file)).to_pylist()}
+
+
+def test_an_item_that_the_judge_fails_at_counts_as_wrong_and_costs_no_other(config, workers, tmp_path: Path):
+    whole = run(config, tmp_path / "whole")[1]
+    workers.engine = Failing
+    found = run(config, tmp_path / "failing")[1]
+    good, rows = predictions(tmp_path / "whole"), predictions(tmp_path / "failing")
+    assert rows.keys() == good.keys()
+    reason = "judging failed 2 times, at last because ValueError: no answer"
+    for name, row in rows.items():
+        if name.startswith("mathverse_2279:"):
+            assert [(v["outcome"], v["reason"]) for v in row["pair_verdicts"]] == [("unparsed", reason)] * 2
+            assert [(v["first"], v["second"]) for v in row["pair_verdicts"]] == [(0, 1), (1, 0)]
+        else:
+            assert row == good[name]
+    shown = [{c["name"]: c["value"] for c in result["columns"]} for result in (whole, found)]
+    assert shown[1]["Overall"] < shown[0]["Overall"]
+    assert found["items"] == whole["items"]
+
+
+def test_a_judge_that_fails_at_too_many_items_is_stopped(config, workers, tmp_path: Path):
+    class Nothing(Engine):
+        def read(self, questions: Sequence[Question]) -> list[Reading]:
+            raise ValueError("no answer")
+
+    workers.engine = Nothing
+    with pytest.raises(StoreError, match=r"ours: 11 of \d+ rows .* put_aside_share allows \(0.05\); .* no answer"):
+        run(config, tmp_path / "out")
+    assert not (tmp_path / "out/results.json").exists()
 
 
 def test_figures_are_taken_again_without_a_judge_or_its_data(config, workers, tmp_path: Path):

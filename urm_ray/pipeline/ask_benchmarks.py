@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
 
@@ -13,11 +14,13 @@ import pyarrow as pa
 from urm_ray import schema, store
 from urm_ray.config import JudgeConfig
 from urm_ray.evaluation.calls import OVERALL
+from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.pools import use_threads
 from urm_ray.pipeline.units import file_name
-from urm_ray.reward_benchmarks.comparison import Benchmark
+from urm_ray.reward_benchmarks.comparison import Benchmark, Comparison
 from urm_ray.reward_benchmarks.registry import benchmark
 from urm_ray.sources.media_folder import MediaFolder
+from urm_ray.sources.registry import Rejected
 
 PREDICTIONS, QUARANTINE = "predictions", "quarantine"
 
@@ -25,7 +28,8 @@ PREDICTIONS, QUARANTINE = "predictions", "quarantine"
 @dataclass(frozen=True)
 class Errand:
     """A unit of a benchmark. records, media: where they lie. folder: of what is written. part: the reader's own unit.
-    take: how many of its records are read. points: as `BenchmarkConfig.points`."""
+    take: how many of its records are read. points: as `BenchmarkConfig.points`. rows: how many records a unit has at
+    most."""
 
     name: str
     records: str
@@ -35,6 +39,7 @@ class Errand:
     part: dict[str, Any]
     take: int | None
     points: bool | None
+    rows: int
 
     def row(self) -> dict[str, str]:
         return {"errand": json.dumps(asdict(self))}
@@ -43,10 +48,11 @@ class Errand:
 class AskUnits:
     """Does errands with one judge, and returns for each how many items were read and how many put aside."""
 
-    def __init__(self, config: dict[str, Any], path: str, num_cpus: float) -> None:
+    def __init__(self, config: dict[str, Any], path: str, num_cpus: float, care: Care | None = None) -> None:
         from urm_ray.judge.scorer import JudgeScorer
 
         use_threads(num_cpus)
+        self.attempts = Attempts("judging", care)
         self.scorer = JudgeScorer.load(path, JudgeConfig(**config))
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -54,13 +60,18 @@ class AskUnits:
         return pa.Table.from_pylist(counts, pa.schema([("rows", pa.int64()), ("aside", pa.int64())]))
 
     def work(self, errand: Errand) -> dict[str, int]:
-        from urm_ray.reward_benchmarks.ask import AskBenchmark
+        name = f"{errand.name} unit {errand.unit}"
+        return self.attempts.together(name, errand.rows, partial(self._joint, errand), partial(self._each, errand))
 
-        reader, media = _reader(errand.name, errand.records), _media(errand.media)
-        dimensions = reader.dimensions or {OVERALL: ()}
-        asked = dimensions if (bool(reader.dimensions) if errand.points is None else errand.points) else {}
-        ask = AskBenchmark(self.scorer, media, reader.places, asked)
-        rows, aside = ask(islice(reader.items(errand.part), errand.take))
+    def _each(self, errand: Errand) -> Iterator[tuple[str, Callable[[], Any]]]:
+        """Every item by itself: an item that the judge fails at keeps no other from its answers."""
+        for item in self._items(errand):
+            if not isinstance(item, Rejected):
+                yield f"{errand.name} {item.item_id}", partial(self._asking(errand), [item])
+
+    def _joint(self, errand: Errand, unable: dict[str, str]) -> dict[str, int]:
+        reasons = {key.removeprefix(f"{errand.name} "): reason for key, reason in unable.items()}
+        rows, aside = self._asking(errand)(self._items(errand), reasons)
         # What was put aside goes first: the unit's own file is what makes it done.
         if aside:
             table = schema.table_of([{**r.__dict__, "stage": errand.name} for r in aside], schema.QUARANTINE)
@@ -68,6 +79,17 @@ class AskUnits:
         table = schema.table_of(rows, schema.PREDICTION)
         store.write_table(store.join(errand.folder, PREDICTIONS, file_name(errand.unit)), table)
         return {"rows": len(rows), "aside": len(aside)}
+
+    def _items(self, errand: Errand) -> Iterator[Comparison | Rejected]:
+        return islice(_reader(errand.name, errand.records).items(errand.part), errand.take)
+
+    def _asking(self, errand: Errand) -> Callable[..., tuple[list[dict[str, Any]], list[Rejected]]]:
+        from urm_ray.reward_benchmarks.ask import AskBenchmark
+
+        reader = _reader(errand.name, errand.records)
+        dimensions = reader.dimensions or {OVERALL: ()}
+        asked = dimensions if (bool(reader.dimensions) if errand.points is None else errand.points) else {}
+        return AskBenchmark(self.scorer, _media(errand.media), reader.places, asked)
 
 
 @lru_cache(maxsize=4)

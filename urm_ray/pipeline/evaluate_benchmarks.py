@@ -25,7 +25,9 @@ from urm_ray.fingerprint import fingerprint
 from urm_ray.judge.protocol import protocol
 from urm_ray.models import resolve
 from urm_ray.pipeline.ask_benchmarks import PREDICTIONS, QUARANTINE, AskUnits, Errand
+from urm_ray.pipeline.attempts import Care
 from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.ledger import SharedLedger
 from urm_ray.pipeline.pools import bind, judge_pool
 from urm_ray.pipeline.progress import Progress
 from urm_ray.pipeline.units import pending
@@ -110,7 +112,8 @@ def _errands(trial: Trial, config: BenchmarkConfig) -> list[dict[str, Any]]:
         parts = _limited(reader, parts, config.limit)
     errands = []
     for number, part, take in parts:
-        errand = Errand(trial.name, trial.records, trial.media, trial.stage.uri, number, part, take, config.points)
+        places = trial.name, trial.records, trial.media, trial.stage.uri
+        errand = Errand(*places, number, part, take, config.points, config.unit_rows)
         errands.append({"unit": number, **errand.row()})
     return errands
 
@@ -135,7 +138,8 @@ def _ask(config: BenchmarkConfig, label: str, checkpoint: str, trials: Sequence[
         connect()
         progress = Progress(f"{label}: units", len(todo), "put aside")
         pool = config.judge.actors
-        work = bind(AskUnits, config=config.judge.model_dump(), path=checkpoint, num_cpus=pool.num_cpus)
+        care = Care(SharedLedger(label, len(todo) * config.unit_rows, config.put_aside_share), pool.row_limit_s)
+        work = bind(AskUnits, config=config.judge.model_dump(), path=checkpoint, num_cpus=pool.num_cpus, care=care)
         asked = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
             work, batch_size=1, batch_format="pyarrow", **judge_pool(pool, config.judge)
         )

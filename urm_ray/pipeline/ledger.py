@@ -59,7 +59,7 @@ class Ledger:
         if len(self.aside) <= max(self.FEW, self.share * self.rows):
             return None
         return (
-            f"{self.stage}: {len(self.aside)} of {self.rows} rows were put aside, more than run.put_aside_share allows"
+            f"{self.stage}: {len(self.aside)} of {self.rows} rows were put aside, more than put_aside_share allows"
             f" ({self.share:g}); the last because {reason}"
         )
 

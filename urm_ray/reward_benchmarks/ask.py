@@ -41,11 +41,16 @@ class AskBenchmark:
     ) -> None:
         self.scorer, self.media, self.places, self.dimensions = scorer, media, places, dimensions or {}
 
-    def __call__(self, items: Iterable[Comparison | Rejected]) -> tuple[list[dict[str, Any]], list[Rejected]]:
+    def __call__(
+        self, items: Iterable[Comparison | Rejected], unable: Mapping[str, str] | None = None
+    ) -> tuple[list[dict[str, Any]], list[Rejected]]:
         """(`schema.PREDICTION` rows, records put aside), both in order.
 
-        Pictures and clips are decoded once, and scored once, however many items have them; all are in memory together.
+        unable: reasons by item for which the judge is not asked; those items count as items whose answers cannot be
+        read. Pictures and clips are decoded once, and scored once, however many items have them; all are in memory
+        together.
         """
+        unable = unable or {}
         rows: list[dict[str, Any]] = []
         aside: list[Rejected] = []
         questions: list[tuple[dict[str, Any], Comparison, Item]] = []
@@ -53,6 +58,9 @@ class AskBenchmark:
         for item in items:
             if isinstance(item, Rejected):
                 aside.append(item)
+                continue
+            if reason := unable.get(item.item_id):
+                rows.append(item.facts | self._unanswered(item, reason) | {"skipped": None})
                 continue
             try:
                 question = self._question(item)
@@ -65,8 +73,18 @@ class AskBenchmark:
                 row["skipped"] = question
             else:
                 questions.append((row, item, question))
-        self._ask(questions)
+        if questions:
+            self._ask(questions)
         return rows, aside
+
+    def _unanswered(self, item: Comparison, reason: str) -> dict[str, Any]:
+        """The verdicts of an item that the judge is not asked about."""
+        point = PointVerdict("unparsed", reason=reason)
+        scored = product((0, 1), self._forms(item))
+        return {
+            "pair_verdicts": [PairVerdict("unparsed", reason=reason).row(i, 1 - i) for i in (0, 1)],
+            "point_verdicts": [point.row(index) | {"dimension": dimension} for index, (dimension, *_) in scored],
+        }
 
     def _question(self, item: Comparison) -> Item | str:
         """The question with the first candidate first, or why the protocol has none."""
