@@ -4,7 +4,8 @@
 
 A message is a header in JSON, with its length before it, and as many raw bytes as the header says. A request carries
 the encoded clip with a sampling and limits, a reply the chosen frames as RGB or a reason. Only the standard library,
-numpy and decord are loaded, so that a child is up in a moment.
+numpy and decord are loaded, so that a child is up in a moment. A child opens no file and no connection: to ffmpeg a
+clip may also be a text that names others, on a disk or in the network.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ import numpy as np
 
 MEMORY = 4 << 30
 """Bytes of address space; a clip that asks for more ends the child and not the machine."""
+FILES = 3
+"""Files that may be open, standard input and outputs: none can be opened besides what is open already."""
 _SAME_TIME = 1e-3  # seconds; time stamps are 32-bit floats
 
 
@@ -160,6 +163,9 @@ def serve(connection: socket.socket) -> None:
     decord.logging.set_level(decord.logging.QUIET)
     with contextlib.suppress(ValueError, OSError):  # not every system can
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with contextlib.suppress(RefusedError):  # loads what is loaded at first use
+        decode(b"\0", {"frames": 0, "seconds": 0.0})
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
     send(connection, {"ready": True})
     while True:
         try:

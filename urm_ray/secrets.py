@@ -18,9 +18,10 @@ _NAME = re.compile(rf"(?:.*[_.-])?(?:{_WORDS})", re.IGNORECASE)
 _VARIABLE = re.compile(rf"(?:.*_)?(?:{_WORDS}|key)", re.IGNORECASE)
 _NO_SECRETS = ("GOOGLE_APPLICATION_CREDENTIALS", "SSH_AUTH_SOCK")
 _RULES = [
-    (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/?#\"'<>]*@", re.IGNORECASE), rf"\1{HIDDEN}@"),
+    # None looks at a text more than once from any place in it, as texts may be long and anybody's.
+    (re.compile(r"\b([a-z][a-z0-9+.-]{0,30}://)[^\s/?#\"'<>]*@", re.IGNORECASE), rf"\1{HIDDEN}@"),
     # A password with a slash in it, which is not how URIs are written and is how people write them.
-    (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/?#:\"'<>]+:[^\s?#\"'<>]*@", re.IGNORECASE), rf"\1{HIDDEN}@"),
+    (re.compile(r"\b([a-z][a-z0-9+.-]{0,30}://)[^\s/?#:\"'<>]+:[^\s?#\"'<>]{0,500}@", re.IGNORECASE), rf"\1{HIDDEN}@"),
     (re.compile(rf"([?&;](?:[\w.-]*[_.-])?(?:{_WORDS}|key)=)[^&;#\s\"'<>]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"\b((?:Bearer|Basic) +)(?=[\w.~+/-]*[\d=])[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(rf"\b((?:\w*_)?(?:{_WORDS})[\"']?\s*=\s*[\"']?)[^\s\"',;&]+", re.IGNORECASE), rf"\1{HIDDEN}"),
@@ -31,7 +32,7 @@ _RULES = [
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), HIDDEN),
     (re.compile(r"\b(?:gh[opsur]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,})"), HIDDEN),
     (re.compile(r"\bAIza[\w-]{30,}"), HIDDEN),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), HIDDEN),
+    (re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), HIDDEN),
 ]
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Control characters but for line ends and tabs, and those that turn the direction of what follows."""

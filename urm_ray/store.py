@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from urm_ray.lock import LockedError, held
 from urm_ray.schema import digest, objects_in
+from urm_ray.secrets import masked_all
 
 
 class StoreError(RuntimeError):
@@ -142,6 +143,13 @@ def read_leaves(uri: str, leaves: list[str]) -> pa.Table:
     return pq.ParquetFile(path, filesystem=fs).read(columns=leaves)
 
 
+def delete_file(uri: str) -> None:
+    """Removes a file, if there is one."""
+    fs, path = locate(uri)
+    if fs.get_file_info(path).type == pafs.FileType.File:
+        fs.delete_file(path)
+
+
 def delete_dir(uri: str) -> None:
     fs, path = locate(uri)
     if fs.get_file_info(path).type == pafs.FileType.Directory:
@@ -168,7 +176,7 @@ class Stage:
 
     def finish(self, seconds: float, **facts: Any) -> dict[str, Any]:
         """Writes the manifest, which makes the stage done."""
-        manifest = {"stage": self.name, "digest": self.digest, "seconds": round(seconds, 3), **facts}
+        manifest = {"stage": self.name, "digest": self.digest, "seconds": round(seconds, 3), **masked_all(facts)}
         write_json(self.path("manifest.json"), manifest)
         return manifest
 

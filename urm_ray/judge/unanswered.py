@@ -14,6 +14,10 @@ class EngineError(RuntimeError):
     """An engine that cannot answer at all; the message says what to do. What is done already stays done."""
 
 
+class EngineGoneError(RuntimeError):
+    """An engine that has died, and answers again in a new process."""
+
+
 class QuestionError(EngineError):
     """A question that cannot be answered, and costs itself alone; the message says why in one sentence."""
 

@@ -24,7 +24,7 @@ from urm_ray.judge.answers import AnswerTree, Tokens
 from urm_ray.judge.background import Background
 from urm_ray.judge.branches import Step, read_tree
 from urm_ray.judge.engine import Question, Reading, Written
-from urm_ray.judge.unanswered import EngineError, QuestionError, Unread, Unwritten
+from urm_ray.judge.unanswered import EngineError, EngineGoneError, QuestionError, Unread, Unwritten
 from urm_ray.models import resolve
 from urm_ray.vlms import load_processor
 
@@ -39,7 +39,7 @@ class VllmEngine:
     `VllmConfig.cache_gb` of host memory.
 
     A question that fails, such as one that is too long, costs itself alone: `Unread` or `Unwritten`. EngineError where
-    there is no vLLM, or once its process has died.
+    there is no vLLM, EngineGoneError once its process has died.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class VllmEngine:
         try:
             made = [one async for one in self._vllm.generate(prompt, asked, str(next(self._numbers)))]
         except EngineDeadError as error:
-            raise EngineError(f"vLLM has died, its log says why: {error}; run again to go on") from error
+            raise EngineGoneError(f"vLLM has died, its log says why: {error}") from error
         except Exception as error:  # whatever one prompt makes it raise
             said = " ".join(str(error.__cause__ or error).split())[:_QUOTED]
             raise QuestionError(f"vLLM cannot answer: {type(error.__cause__ or error).__name__}: {said}") from error

@@ -16,6 +16,7 @@ from urm_ray.config import JudgeConfig
 from urm_ray.evaluation.calls import OVERALL
 from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.pools import use_threads
+from urm_ray.pipeline.quarantine import put_aside
 from urm_ray.pipeline.units import file_name
 from urm_ray.reward_benchmarks.comparison import Benchmark, Comparison
 from urm_ray.reward_benchmarks.registry import benchmark
@@ -73,9 +74,8 @@ class AskUnits:
         reasons = {key.removeprefix(f"{errand.name} "): reason for key, reason in unable.items()}
         rows, aside = self._asking(errand)(self._items(errand), reasons)
         # What was put aside goes first: the unit's own file is what makes it done.
-        if aside:
-            table = schema.table_of([{**r.__dict__, "stage": errand.name} for r in aside], schema.QUARANTINE)
-            store.write_table(store.join(errand.folder, QUARANTINE, file_name(errand.unit)), table)
+        place = store.join(errand.folder, QUARANTINE, file_name(errand.unit))
+        put_aside(place, [{**r.__dict__, "stage": errand.name} for r in aside])
         table = schema.table_of(rows, schema.PREDICTION)
         store.write_table(store.join(errand.folder, PREDICTIONS, file_name(errand.unit)), table)
         return {"rows": len(rows), "aside": len(aside)}

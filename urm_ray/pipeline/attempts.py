@@ -12,6 +12,7 @@ import gc
 import math
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from urm_ray.judge.unanswered import EngineError, QuestionError
 from urm_ray.pipeline.gate import Gate
 from urm_ray.pipeline.ledger import Ledger, Ledgers
 from urm_ray.pipeline.watch import Watch
+from urm_ray.secrets import masked, printed
 from urm_ray.sources.registry import SourceError
 from urm_ray.store import StoreError
 
@@ -31,11 +33,14 @@ T = TypeVar("T")
 MOST = 2
 """Attempts at a row."""
 MOST_OF_A_UNIT = 5
-"""Attempts at a unit, whose process may also have died with its node."""
+"""Attempts at a unit, whose process may also have died of something else."""
+MUCH_LONGER, KNOWN, LEAST_S = 20.0, 3, 600.0
+"""Work is hung that takes so many times as long as the longest row of those done before, once so many are done, and no
+less than so many seconds."""
 LEFT = 70
 """The exit status of a process that leaves for its own good."""
 _OF_ALL = (EngineError, StoreError, SourceError, ProtocolError)
-_SPENT = ("AcceleratorError", "EngineDeadError", "CUDA error", "CUDNN", "cuBLAS", "NCCL error", "device-side assert")
+_SPENT = ("AcceleratorError", "EngineGoneError", "CUDA error", "CUDNN", "cuBLAS", "NCCL error", "device-side assert")
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Attempts:
         self.ledger = care.ledger if care else Ledger(name, 1 << 40, 1.0)
         self.limit_s = care.limit_s if care else math.inf
         self.gate, self.watch = Gate(), Watch()
+        self.done, self.longest = 0, 0.0
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Attempts, (self.name, self.care)
@@ -104,9 +110,7 @@ class Attempts:
         """
         mark = f"{self.name} {unit}"
         while len(died := self.ledger.earlier(mark)) < MOST_OF_A_UNIT:
-            aside: dict[str, str] = {}
-            for key, work in look() if died else ():
-                self.each(key, work, partial(aside.__setitem__, key), died[:1])
+            aside = self._looked_through(mark, rows, look, died) if died else {}
             with self.gate.alone() if died else self.gate.beside():
                 self.ledger.begin(mark)
                 if (done := self._tried(mark, partial(joint, aside), rows)) is not None:
@@ -114,20 +118,36 @@ class Attempts:
                     return done[0]
         raise StoreError(f"{mark} failed {len(died)} times, though its rows do not: {died[-1]}")
 
+    def _looked_through(
+        self, mark: str, rows: int, look: Callable[[], Iterable[tuple[str, Callable[[], Any]]]], died: Sequence[str]
+    ) -> dict[str, str]:
+        """The rows of a unit that cannot be done, each with its reason."""
+        looking, aside = f"{mark}, row by row", dict[str, str]()
+        if len(ended := self.ledger.begin(looking)) > MOST * rows + MOST_OF_A_UNIT:
+            # What ends it is not the work on a row, but what finds the rows.
+            raise StoreError(f"{mark} failed {len(ended)} times while its rows were looked through: {ended[-1]}")
+        for key, work in look():
+            self.each(key, work, partial(aside.__setitem__, key), died[:1])
+        self.ledger.end(looking)
+        return aside
+
     def _tried(self, mark: str, work: Callable[[], T], rows: int) -> tuple[T] | None:
         """What the work returns; None if it failed and may be tried again, for a reason that the ledger has then."""
+        limit, started = self._limit(rows), time.monotonic()
         try:
-            with self.watch.over(self.limit_s * max(1, rows), partial(self._hung, mark, rows)):
-                return (work(),)
+            with self.watch.over(limit, partial(self._hung, mark, limit)):
+                done = (work(),)
+            self.longest = max(self.longest, (time.monotonic() - started) / max(1, rows))
+            self.done += 1
+            return done
         except QuestionError as error:
-            reason = str(error)
+            reason = masked(str(error))
         except _OF_ALL:
             self.ledger.end(mark)
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {_line(error)}"
-            print(f"{mark}: {reason}", file=sys.stderr, flush=True)
-            traceback.print_exc()
+            print(printed(f"{mark}: {reason}\n{traceback.format_exc()}"), file=sys.stderr, flush=True)
             if any(sign in reason for sign in _SPENT):
                 self.ledger.why(mark, reason)
                 self.leave(LEFT)
@@ -136,8 +156,13 @@ class Attempts:
         self.ledger.why(mark, reason)
         return None
 
-    def _hung(self, mark: str, rows: int) -> None:
-        reason = f"it took longer than {self.limit_s * max(1, rows):g} s"
+    def _limit(self, rows: int) -> float:
+        """Seconds that so many rows may take: what is configured, or far more than any took so far, if that is less."""
+        known = MUCH_LONGER * self.longest if self.done >= KNOWN else math.inf
+        return min(self.limit_s * max(1, rows), max(LEAST_S, known * max(1, rows)))
+
+    def _hung(self, mark: str, limit: float) -> None:
+        reason = f"it took longer than {limit:g} s"
         print(f"{mark}: {reason}; this process ends, and another takes its place", file=sys.stderr, flush=True)
         faulthandler.dump_traceback(sys.__stderr__ or 2)
         self.ledger.why(mark, reason)
@@ -145,7 +170,7 @@ class Attempts:
 
 
 def _line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), "no message")[:300]
+    return masked(next(iter(str(error).strip().splitlines()), "no message"))[:300]
 
 
 def _free() -> None:

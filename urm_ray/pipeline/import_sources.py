@@ -12,7 +12,6 @@ same settings and files give the same bytes, however many workers there are and 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +38,8 @@ FORMAT = 1
 """Raised when the same settings and files would give something else."""
 PUT_ASIDE_SHARE = 0.05
 """Of the rows, that may end or break the process that reads them; an import with more stops."""
+ROW_LIMIT_S = 600.0
+"""A row that takes longer to be read, or fetched, is hung."""
 MOST_BLOCKS = 1000
 """Ray Data plans so many tasks at most; each then does several units."""
 
@@ -97,7 +98,8 @@ class Import:
 def spread(work: ImportUnit, errands: Sequence[Errand], cpus: float, unit_rows: int) -> Iterator[int]:
     """Does the errands, of so many rows, on all nodes, in any order, and says of each how many rows it kept."""
     connect()
-    work.share(Care(SharedLedger("import", len(errands) * unit_rows, PUT_ASIDE_SHARE), math.inf))
+    ledger = SharedLedger("import", len(errands) * unit_rows, PUT_ASIDE_SHARE)
+    work.share(Care(ledger, ROW_LIMIT_S), unit_rows)
     rows = ray.data.from_items(
         [errand.row() for errand in errands], override_num_blocks=min(len(errands), MOST_BLOCKS)
     ).map_batches(work, batch_size=1, batch_format="pyarrow", num_cpus=cpus)

@@ -14,6 +14,7 @@ import pyarrow as pa
 from urm_ray import schema, store
 from urm_ray.config_mix import WebConfig
 from urm_ray.pipeline.attempts import Attempts, Care
+from urm_ray.pipeline.quarantine import put_aside
 from urm_ray.pipeline.row_groups import RowGroups
 from urm_ray.pipeline.units import file_name
 from urm_ray.sources.check import check_shape
@@ -73,13 +74,13 @@ class ImportUnit:
         held_out: frozenset[str],
         web: WebConfig | None = None,
     ) -> None:
-        self.share(None)
+        self.share(None, 1)
         self.folder, self.seed, self.sources, self.held_out = folder, seed, sources, held_out
         self.web = (web or WebConfig()).model_dump_json()
 
-    def share(self, care: Care | None) -> None:
-        """From now on the attempts of all copies of this object are in one ledger."""
-        self.attempts = Attempts("importing", care)
+    def share(self, care: Care | None, rows: int) -> None:
+        """From now on the attempts of all copies of this object are in one ledger. rows: of a unit, at most."""
+        self.attempts, self.rows = Attempts("importing", care), rows
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         kept = [self.work(Errand(**json.loads(text))) for text in batch["errand"].to_pylist()]
@@ -87,7 +88,7 @@ class ImportUnit:
 
     def work(self, errand: Errand) -> int:
         name = f"{errand.step} {errand.round} unit {errand.unit} of {errand.name}"
-        return self.attempts.together(name, 1, partial(self._joint, errand), partial(self._each, errand))
+        return self.attempts.together(name, self.rows, partial(self._joint, errand), partial(self._each, errand))
 
     def _each(self, errand: Errand) -> Iterator[tuple[str, Callable[[], Any]]]:
         """Every row with media, whether it is this errand's business or not."""
@@ -111,9 +112,8 @@ class ImportUnit:
                     rejected.append(found)
                 else:
                     rows.add(found)
-        if rejected:
-            table = schema.table_of([{**r.__dict__, "stage": "import"} for r in rejected], schema.QUARANTINE)
-            store.write_table(store.join(self.folder, QUARANTINE, errand.name, errand.step, errand.file), table)
+        place = store.join(self.folder, QUARANTINE, errand.name, errand.step, errand.file)
+        put_aside(place, [{**r.__dict__, "stage": "import"} for r in rejected])
         report = {
             "seen": counts["seen"] + left_out.total(),
             "kept": rows.rows,

@@ -6,6 +6,7 @@ remember what it died of, so this is kept in a process of its own, for as long a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -13,6 +14,14 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 DIED = "its process ended"
 """What is known of an attempt that did not end, where nobody has noted more."""
+
+
+@dataclass
+class Attempt:
+    """node: where it is made, if that is known. end: how it ended; `DIED` until somebody says otherwise."""
+
+    node: str = ""
+    end: str = DIED
 
 
 class Ledger:
@@ -25,29 +34,39 @@ class Ledger:
 
     def __init__(self, stage: str, rows: int, share: float) -> None:
         self.stage, self.rows, self.share = stage, rows, share
-        self.open: dict[str, list[str]] = {}
+        self.open: dict[str, list[Attempt]] = {}
         self.aside: dict[str, str] = {}
 
-    def begin(self, key: str) -> list[str]:
+    def begin(self, key: str, node: str = "") -> list[str]:
         """Notes an attempt, and returns how each earlier one ended that was not the last."""
-        earlier = self.open.get(key, [])
-        self.open[key] = [*earlier, DIED]
+        earlier = self.earlier(key)
+        self.open.setdefault(key, []).append(Attempt(node))
         return earlier
 
     def earlier(self, key: str) -> list[str]:
-        """What `begin` would return."""
-        return self.open.get(key, [])
+        """What `begin` would return. Attempts that ended with their node are forgotten: nothing is to blame for that
+        but the node."""
+        ended = self.open.get(key, [])
+        if any(one.end == DIED and one.node for one in ended):
+            lost = self.lost()
+            self.open[key] = ended = [one for one in ended if one.end != DIED or one.node not in lost]
+        return [one.end for one in ended]
+
+    def lost(self) -> set[str]:
+        """Nodes that are no more."""
+        return set()
 
     def withdraw(self, key: str) -> None:
         """The attempt that was begun last is not made."""
-        self.open[key] = self.open.get(key, [DIED])[:-1]
-        if not self.open[key]:
-            del self.open[key]
+        if not self.open.get(key, [])[:-1]:
+            self.open.pop(key, None)
+        else:
+            self.open[key].pop()
 
     def why(self, key: str, reason: str) -> None:
         """Says of what the attempt failed that was begun last; another may follow."""
-        if key in self.open:
-            self.open[key][-1] = reason
+        if self.open.get(key):
+            self.open[key][-1].end = reason
 
     def end(self, key: str) -> None:
         """The thing is done: its attempts are forgotten."""
@@ -64,6 +83,11 @@ class Ledger:
         )
 
 
+class _OfNodes(Ledger):
+    def lost(self) -> set[str]:
+        return {node["NodeID"] for node in ray.nodes() if not node["Alive"]}
+
+
 class SharedLedger:
     """A ledger that all actors of an execution write into; it may be pickled.
 
@@ -72,21 +96,24 @@ class SharedLedger:
     """
 
     def __init__(self, stage: str, rows: int, share: float) -> None:
-        self._of, self._actor = (stage, rows, share), None
+        self._of, self._actor, self._node = (stage, rows, share), None, ""
 
     @property
     def actor(self) -> Any:
         if self._actor is None:
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-            remote: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(Ledger)
+            remote: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(
+                _OfNodes
+            )
             self._actor = remote.remote(*self._of)
         return self._actor
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_of": self._of, "_actor": self.actor}
+        return {"_of": self._of, "_actor": self.actor, "_node": ""}
 
     def begin(self, key: str) -> list[str]:
-        return ray.get(self.actor.begin.remote(key))
+        self._node = self._node or ray.get_runtime_context().get_node_id()
+        return ray.get(self.actor.begin.remote(key, self._node))
 
     def earlier(self, key: str) -> list[str]:
         return ray.get(self.actor.earlier.remote(key))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any
@@ -16,6 +15,7 @@ from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.ledger import SharedLedger
 from urm_ray.pipeline.progress import Progress
+from urm_ray.pipeline.quarantine import put_aside
 from urm_ray.pipeline.row_groups import RowGroups
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.units import file_name
@@ -24,6 +24,8 @@ from urm_ray.sources.registry import PARTS, Part, Rejected, Source, SourceError,
 from urm_ray.store import Stage
 
 PROMPT_PARTS: tuple[Part, ...] = ("train_prompts", "heldout_prompts")
+ROW_LIMIT_S = 600.0
+"""Reading and checking a row for longer is hung."""
 _COUNTS = pa.schema([("part", pa.string()), ("rows", pa.int64()), ("rejected", pa.int64())])
 
 
@@ -53,14 +55,27 @@ class PrepareUnit:
         name, rows = f"unit {unit['unit']} of {unit['part']}", unit["stop"] - unit["start"]
         return self.attempts.together(name, rows, partial(self._joint, unit), partial(self._each, unit))
 
-    def _rows(self, unit: dict[str, Any]) -> Iterator[dict[str, Any] | Rejected]:
-        source = part_source(self.config, self.seed, self.task, unit["part"])
-        return iter(source.read(unit["part"], unit["start"], unit["stop"]))
+    def _read(self, part: str, start: int, stop: int) -> list[dict[str, Any] | Rejected]:
+        return list(part_source(self.config, self.seed, self.task, part).read(part, start, stop))
+
+    def _rows(self, unit: dict[str, Any], aside: dict[str, str]) -> Iterator[dict[str, Any] | Rejected]:
+        if not aside:
+            yield from part_source(self.config, self.seed, self.task, unit["part"]).read(
+                unit["part"], unit["start"], unit["stop"]
+            )
+            return
+        for n in range(unit["start"], unit["stop"]):
+            reason = aside.get(place := f"{unit['part']} row {n}")
+            yield from [Rejected(place, reason)] if reason else self._read(unit["part"], n, n + 1)
 
     def _each(self, unit: dict[str, Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
-        for row in self._rows(unit):
-            if isinstance(row, dict):
-                yield _id_of(row), partial(_check, row)
+        """The reading of each row, and then, if it can be read, its check."""
+        for n in range(unit["start"], unit["stop"]):
+            rows: list[dict[str, Any] | Rejected] = []
+            yield f"{unit['part']} row {n}", lambda n=n, rows=rows: rows.extend(self._read(unit["part"], n, n + 1))
+            for row in rows:
+                if isinstance(row, dict):
+                    yield _id_of(row), partial(_check, row)
 
     def _joint(self, unit: dict[str, Any], aside: dict[str, str]) -> dict[str, Any]:
         part = unit["part"]
@@ -69,7 +84,7 @@ class PrepareUnit:
         seen: set[str] = set()
         target = store.join(self.folder, part, file_name(unit["unit"]))
         with RowGroups(target, schema.PROMPT if is_prompt else schema.PREFERENCE, empty=True) as kept:
-            for row in self._rows(unit):
+            for row in self._rows(unit, aside):
                 if isinstance(row, Rejected):
                     problem: Rejected | None = row
                 else:
@@ -85,10 +100,8 @@ class PrepareUnit:
                 elif problem is not None:
                     rejected.append(problem)
             # The quarantine goes first: the unit's own file is what makes it done.
-            if rejected:
-                rows = [{**r.__dict__, "stage": "prepare"} for r in rejected]
-                table = schema.table_of(rows, schema.QUARANTINE)
-                store.write_table(store.join(self.folder, "quarantine", part, file_name(unit["unit"])), table)
+            place = store.join(self.folder, "quarantine", part, file_name(unit["unit"]))
+            put_aside(place, [{**r.__dict__, "stage": "prepare"} for r in rejected])
         return {"part": part, "rows": kept.rows, "rejected": len(rejected)}
 
 
@@ -121,7 +134,7 @@ def prepare(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     if todo:
         connect()
         progress = Progress(stage.name, sum(u["stop"] - u["start"] for u in todo), "put aside")
-        care = Care(SharedLedger(stage.name, progress.total, run.config.run.put_aside_share), math.inf)
+        care = Care(SharedLedger(stage.name, progress.total, run.config.run.put_aside_share), ROW_LIMIT_S)
         work = PrepareUnit(config.model_dump(), run.config.run.seed, task, stage.uri, care)
         counts = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
             work, batch_size=1, batch_format="pyarrow", num_cpus=config.cpus

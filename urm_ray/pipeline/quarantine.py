@@ -59,10 +59,16 @@ def _within(rows: pa.Table, column: str, reason: str, name: tuple[str, ...]) -> 
 
 def write_failures(folder: str, file: str, rows: pa.Table, stage: str) -> None:
     """Writes the failures of a unit beside the part of the stage that it belongs to; nothing where none failed."""
-    found = failures(rows, stage)
     place, part = folder.rsplit("/", 1)
-    if found:
-        store.write_table(store.join(place, FOLDER, part, file), schema.table_of(found, schema.QUARANTINE))
+    put_aside(store.join(place, FOLDER, part, file), failures(rows, stage))
+
+
+def put_aside(uri: str, rows: list[dict[str, Any]]) -> None:
+    """Writes `schema.QUARANTINE` rows, all of a unit that failed, in place of what an earlier attempt at it wrote."""
+    if rows:
+        store.write_table(uri, schema.table_of(rows, schema.QUARANTINE))
+    else:
+        store.delete_file(uri)
 
 
 def quarantined(stage: Stage, part: str) -> dict[str, int]:

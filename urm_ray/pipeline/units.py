@@ -63,11 +63,11 @@ def extend(batch: pa.Table, rows: list[dict[str, Any]], fields: list[pa.Field]) 
 
 def done_ids(folder: str, unit: int, id_column: str) -> set[str]:
     """Ids of the unit's rows that are in a fragment already."""
-    return {
-        value
-        for file in fragments(folder, unit)
-        for value in store.read_table(file, [id_column])[id_column].to_pylist()
-    }
+    done: set[str] = set()
+    for file in fragments(folder, unit):
+        with contextlib.suppress(FileNotFoundError):  # a writer has just joined the unit
+            done.update(store.read_table(file, [id_column])[id_column].to_pylist())
+    return done
 
 
 def _fragment_folder(folder: str, unit: int) -> str:

@@ -22,11 +22,16 @@ _INSIDE = {
     ipaddress.ip_network("::/96"): 0,
     ipaddress.ip_network("64:ff9b::/96"): 0,
     ipaddress.ip_network("64:ff9b:1::/48"): 0,
+    ipaddress.ip_network("::ffff:0:0:0/96"): 0,
     ipaddress.ip_network("2002::/16"): 80,
 }
+_PRIVATE = [
+    # Networks that are no part of the internet, whatever this version of Python knows of them.
+    *map(ipaddress.ip_network, ("192.88.99.0/24", "fec0::/10", "3fff::/20", "5f00::/16")),
+]
 _NEVER = [
     # Where clouds tell a machine its credentials; no setting opens them.
-    *map(ipaddress.ip_network, ("169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32")),
+    *map(ipaddress.ip_network, ("169.254.0.0/16", "192.0.0.0/24", "100.100.100.200/32", "168.63.129.16/32")),
     *map(ipaddress.ip_network, ("fe80::/10", "fd00:ec2::/32", "fd20:ce::254/128")),
 ]
 
@@ -87,7 +92,8 @@ def checked(found: Iterable[str], config: WebConfig) -> list[str]:
         for address in _all_of(ipaddress.ip_address(text.partition("%")[0])):
             if why := _never(address):
                 raise RefusedError(f"its host has the address {text}, {why}")
-            if not address.is_global and not config.allow_private:
+            public = address.is_global and not any(address in network for network in _PRIVATE)
+            if not public and not config.allow_private:
                 raise RefusedError(f"its host has the address {text}, which is no public one (web.allow_private)")
     return addresses
 

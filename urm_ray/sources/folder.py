@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class Folder:
             raise SourceError(f"there is no file or folder {path!r}")
         self.file = given.name if given.is_file() else None
         self.root = (given.parent if self.file else given).absolute()
-        self._allowed = [self.root.resolve(), *_blobs(self.root)]
+        self._within, self._blobs = self.root.resolve(), _blobs(self.root)
 
     def files(self, patterns: str | Sequence[str]) -> list[str]:
         """Names, relative to the folder and sorted, of the files that match a pattern of `Path.glob`; SourceError for
@@ -42,11 +43,15 @@ class Folder:
             file = (self.root / name).resolve()
         except (ValueError, OSError, RuntimeError):  # a zero byte, a name too long, links that go round
             return None
-        return file if any(file.is_relative_to(folder) for folder in self._allowed) else None
+        if file.is_relative_to(self._within):
+            return file
+        named_inside = Path(os.path.normpath(self.root / name)).is_relative_to(self.root)
+        return file if named_inside and file.parent == self._blobs else None
 
 
-def _blobs(root: Path) -> list[Path]:
+def _blobs(root: Path) -> Path | None:
     for folder in (root, *root.parents):
-        if folder.parent.name == "snapshots" and (folder.parent.parent / "blobs").is_dir():
-            return [(folder.parent.parent / "blobs").resolve()]
-    return []
+        blobs = folder.parent.parent / "blobs"
+        if folder.parent.name == "snapshots" and blobs.is_dir() and not blobs.is_symlink():
+            return blobs.resolve()
+    return None

@@ -21,6 +21,7 @@ from urm_ray.schema import PROMPT, digest
 from urm_ray.secrets import masked
 from urm_ray.sources.check import MAX_CHARACTERS, text_problem
 from urm_ray.sources.folder import Folder
+from urm_ray.sources.media_folder import MAX_BYTES
 from urm_ray.sources.records import CsvRecords
 from urm_ray.sources.registry import Part, Rejected, SourceError
 from urm_ray.sources.split import split
@@ -91,6 +92,8 @@ class PromptFile:
         try:
             if file.exists() and not file.is_file():  # reading from a pipe or a device may never end
                 return f"unreadable {what}: {name}: it is no file"
+            if file.stat().st_size > MAX_BYTES:
+                return f"unreadable {what}: {name}: it has more than {MAX_BYTES} bytes"
             return read(file.read_bytes())
         except OSError as error:
             return f"unreadable {what}: {name}: {error.strerror}"
