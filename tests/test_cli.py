@@ -143,6 +143,7 @@ def test_the_named_stages_run_in_order_under_the_lock(monkeypatch, tmp_path):
         (OSError(errno.ENOSPC, "x"), "error: no free space in {folder}"),
         (WrappedError(OSError(errno.ENOSPC, "x")), "error: no free space in {folder}"),
         (RuntimeError("write failed: [Errno 28] No space left on device"), "error: no free space in {folder}"),
+        (OSError(errno.ENOSPC, "x", "/proc/elsewhere"), "error: no free space in /proc/elsewhere"),
         (KeyError("column"), "error: KeyError: 'column'"),
         (ValueError("first line\nsecond line"), "error: ValueError: first line ("),
         (RuntimeError(), "error: RuntimeError: no message"),

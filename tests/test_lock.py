@@ -205,3 +205,11 @@ def test_a_run_folder_says_in_one_sentence_who_writes_it(tmp_path):
         pytest.raises(StoreError, match=rf"the run folder {tmp_path} is in use by process {os.getpid()}"),
     ):
         folder.lock().__enter__()
+
+
+@pytest.mark.parametrize("kind", ["file", "object"])
+def test_a_machine_of_the_same_name_is_another_machine(kind, tmp_path, capsys):
+    leave_lock(tmp_path, machine="another boot, another namespace")
+    with held(*place(kind, tmp_path)):
+        assert words(tmp_path)["pid"] == os.getpid()
+    assert "waiting for a sign of life" in capsys.readouterr().err

@@ -132,7 +132,7 @@ def explain(error: BaseException, folder: str) -> int:
 
     cause = root_cause(error)
     if no_space(cause):
-        sentence = f"no free space {missing_space(folder)}"
+        sentence = f"no free space {missing_space(getattr(cause, 'filename', None) or folder)}"
     elif isinstance(cause, (StoreError, ValueError, RuntimeError)) and type(cause).__module__.startswith("urm_ray."):
         sentence = next(iter(str(cause).splitlines()), "")  # Ray Data adds lines about retries
     else:

@@ -130,6 +130,7 @@ def held(fs: pafs.FileSystem, path: str) -> Iterator[None]:
     lock: _File | _Object = _File(place) if isinstance(fs, pafs.LocalFileSystem) else _Object(fs, place)
     mine = {
         "host": socket.gethostname(),
+        "machine": _machine(),
         "pid": os.getpid(),
         "started": _started(os.getpid()),
         "since": time.time(),
@@ -170,7 +171,7 @@ def _take(lock: _File | _Object, mine: Record, place: str) -> None:
 
 def _may_live(lock: _File | _Object, other: Record) -> bool:
     """Whether the holder that a lock names lives, though nothing keeps the lock from being taken."""
-    if other.get("host") == socket.gethostname():
+    if other.get("host") == socket.gethostname() and other.get("machine") == _machine():
         return lock.shared and _lives(other)  # its kernel is ours, and has let go of it unless it never had it
     print(f"the lock's holder is on {other.get('host')}: waiting for a sign of life", file=sys.stderr, flush=True)
     end = time.monotonic() + SILENT_S
@@ -200,6 +201,14 @@ def _is(record: Record | None, mine: Record) -> bool:
 def _in_use(holder: Record | None, place: str) -> str:
     who = f"process {holder.get('pid')} on {holder.get('host')}" if holder else "another process"
     return f"in use by {who}: wait for it, or stop it; its lock is {place}"
+
+
+def _machine() -> str:
+    """What tells this machine's processes from those of another one that has its name, such as another container."""
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    return ""
 
 
 def _started(pid: int) -> str | None:

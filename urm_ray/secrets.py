@@ -49,12 +49,13 @@ def masked(text: str) -> str:
 
 
 def masked_all(value: Any) -> Any:
-    """Plain values, such as a configuration's, with every text `masked`, and all that a key calls a secret hidden.
+    """Plain values, such as a configuration's, with every text `masked`, keys too, and all that a key calls a secret
+    hidden.
 
     Numbers and nulls are never secrets; a key that ends in `_env` holds the name of a variable.
     """
     if isinstance(value, Mapping):
-        return {key: _under(str(key), inner) for key, inner in value.items()}
+        return {masked(key) if isinstance(key, str) else key: _under(str(key), v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [masked_all(inner) for inner in value]
     return masked(value) if isinstance(value, str) else value

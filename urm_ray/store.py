@@ -14,6 +14,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -28,6 +29,9 @@ import pyarrow.parquet as pq
 from urm_ray.lock import LockedError, held
 from urm_ray.schema import digest, objects_in
 from urm_ray.secrets import masked_all
+
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")
+"""Names of files that are being written, as `writing` makes them."""
 
 
 class StoreError(RuntimeError):
@@ -223,6 +227,17 @@ class RunFolder:
         manifests = [(stage, stage.manifest()) for stage in found if stage.done]
         return [Stage(stage.uri, known["stage"], known["digest"]) for stage, known in manifests]
 
+    def _tidy(self) -> None:
+        """Removes files that somebody died over while writing them, from the stages that are not done."""
+        if "://" in self.uri:
+            return  # objects have no such files: they appear whole
+        for stage in Path(self.uri).iterdir():
+            if stage.is_dir() and not (stage / "manifest.json").exists():
+                for folder, _, names in os.walk(stage):
+                    for name in filter(_UNFINISHED.fullmatch, names):
+                        with contextlib.suppress(FileNotFoundError):
+                            os.unlink(os.path.join(folder, name))
+
     def need_free(self, mebibytes: int) -> None:
         """StoreError unless a local run folder has this much space left."""
         if "://" in self.uri:
@@ -238,6 +253,7 @@ class RunFolder:
         """One writer at a time: StoreError names the holder; the lock of one that is dead is taken over."""
         try:
             with held(*locate(self.uri)):
+                self._tidy()
                 yield
         except LockedError as error:
             raise StoreError(f"the run folder {self.uri} is {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -13,8 +14,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from kills.nodes import Nodes, ended, kill, until
 from local.smoke import TASK, arguments
+from safetensors.torch import load_file
 
 pytestmark = pytest.mark.local
 
@@ -79,6 +82,11 @@ def losses(folder: Path) -> list[float]:
     return [entry["loss"] for entry in json.loads((folder / "history.json").read_text())]
 
 
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    files = sorted((folder / "model").rglob("*.safetensors"))
+    return {f"{file.name} {name}": value for file in files for name, value in load_file(file).items()}
+
+
 def parts_done(victim: Victim, folder: Path) -> Any:
     """What grows while a stage is at work: how many files there are, or the step of the last checkpoint."""
     found = list(folder.glob(victim.done))
@@ -104,7 +112,7 @@ def test_a_killed_stage_ends_as_one_that_nothing_was_killed_in(
     folder = folder_of(run, victim.stage)
     shutil.rmtree(folder)
     calls.write_text("")
-    driver, before = nodes.start(arguments("pipeline", run)), 0
+    driver, before, resumed_from = nodes.start(arguments("pipeline", run)), 0, 0
     asks, called = name in ("generate", "evaluate"), list[Counter[str]]()
     for kind in kills:
 
@@ -126,14 +134,19 @@ def test_a_killed_stage_ends_as_one_that_nothing_was_killed_in(
         if asks:
             called.append(calls_for_done(victim, folder, calls))
         if kind == "driver":
-            driver = nodes.start(arguments("pipeline", run))
+            driver, resumed_from = nodes.start(arguments("pipeline", run)), before
     printed = ended(driver)
     assert f"== {victim.stage}: done in" in printed
     own = folder_of(smoke_run, victim.stage)
     assert content(own) == content(folder)
     assert facts(own) == facts(folder)
     if name in ("reward", "dpo"):
+        steps = [int(step) for step in re.findall(r"step (\d+)/", printed)]
+        assert min(steps) > resumed_from, "it began anew"
+        assert steps.count(min(steps)) == 1
         assert losses(own) == pytest.approx(losses(folder), rel=1e-5)
+        for name, weights in weights_of(own).items():
+            torch.testing.assert_close(weights_of(folder)[name], weights, rtol=1e-3, atol=1e-5)
     if asks:
         counted = Counter(calls.read_text().splitlines())
         assert len(counted) == 2 * PROMPTS

@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from urm_ray.judge.unanswered import EngineError, QuestionError
+from urm_ray.judge.unanswered import EngineError, EngineGoneError, QuestionError
+from urm_ray.pipeline import attempts as attempts_module
 from urm_ray.pipeline.attempts import MOST_OF_A_UNIT, Attempts, Care
 from urm_ray.pipeline.ledger import DIED, Ledger
 from urm_ray.store import StoreError
@@ -122,6 +123,16 @@ def test_a_fault_of_the_accelerator_ends_the_process_and_its_row_is_done_by_anot
     assert (found["d"], ended) == ("D", 1)
 
 
+def test_an_engine_that_died_is_made_anew_and_what_it_dies_of_is_put_aside():
+    def dies() -> None:
+        raise EngineGoneError("vLLM has died")
+
+    found, ended = until_done(ledger(), lambda process: rows(process, "b", dies))
+    assert ended == 2
+    assert found["b"] == "judging failed 2 times, at last because EngineGoneError: vLLM has died"
+    assert (found["a"], found["c"]) == ("A", "C")
+
+
 def test_a_process_that_ran_out_of_memory_tries_once_more_by_itself():
     import torch
 
@@ -211,6 +222,36 @@ def test_a_unit_that_dies_though_no_row_does_is_not_tried_for_ever():
     assert len(tried) == MOST_OF_A_UNIT + 1
 
 
+def test_rows_that_cannot_be_found_are_not_looked_for_for_ever():
+    def look(process: Attempts):
+        def rows():
+            yield "a", lambda: None
+            kill()
+
+        return process.together("unit 3", 2, lambda aside: kill(), rows)
+
+    with pytest.raises(StoreError, match="while its rows were looked through: its process ended"):
+        until_done(ledger(), look)
+
+
+def test_attempts_that_ended_with_their_node_count_for_nothing():
+    class Cluster(Ledger):
+        gone: frozenset[str] = frozenset()
+
+        def lost(self):
+            return self.gone
+
+    kept = Cluster("generate", 100, 0.05)
+    for node in ("one", "two", "three"):
+        assert kept.begin("judging a", node) == []
+        kept.gone |= {node}
+    kept.begin("judging a", "four")
+    assert kept.earlier("judging a") == [DIED]  # that node lives: its process died by itself
+    kept.why("judging a", "no memory")
+    kept.gone |= {"four"}
+    assert kept.earlier("judging a") == ["no memory"]
+
+
 # Several rows at a time
 
 
@@ -259,6 +300,19 @@ def test_a_row_that_does_not_end_ends_its_process_and_is_named():
     seen: list[list[str]] = []
     ends.each("slow", lambda: (time.sleep(0.4), seen.append(kept.earlier("judging slow"))), str)
     assert seen == [["it took longer than 0.05 s"]]
+
+
+def test_work_is_hung_once_it_takes_far_longer_than_all_before(monkeypatch):
+    monkeypatch.setattr(attempts_module, "LEAST_S", 0.2)
+    left: list[int] = []
+    attempts = Attempts("judging", Care(ledger(), 3600.0), left.append)
+    attempts.each("first", lambda: time.sleep(0.3), str)  # nothing is known yet
+    attempts.longest = 0.0
+    for number in range(attempts_module.KNOWN):
+        attempts.each(str(number), lambda: time.sleep(0.01), str)
+    assert left == []
+    attempts.each("slow", lambda: time.sleep(0.6), str)
+    assert left == [70]
 
 
 @pytest.mark.parametrize("held", [False, True], ids=["waits", "holds the interpreter's lock"])

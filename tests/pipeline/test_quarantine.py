@@ -67,3 +67,12 @@ def test_failures_stand_beside_the_unit_and_are_counted(tmp_path, capsys):
     assert store.read_table(stage.units("quarantine/judged")[0]).schema.equals(schema.QUARANTINE)
     assert quarantined(stage, "judged") == {"black": 3}
     assert "3 failures are in" in capsys.readouterr().out
+
+
+def test_a_unit_that_fails_at_nothing_the_second_time_has_no_failures_left(tmp_path):
+    failed = {"index": 0, "seed": 1, "media": None, "text": None, "error": "black"}
+    stage = Stage(str(tmp_path), "generate", "0")
+    writer = WriteUnits(stage.path("judged"), "prompt_id", schema.JUDGED_SET, stage="generate")
+    for candidates in ([failed, candidate(1)], [candidate(0), candidate(1)]):
+        writer(mark_unit(table(judged(0, candidates=candidates)), {"unit": 0, "rows": 1}))
+    assert quarantined(stage, "judged") == {}

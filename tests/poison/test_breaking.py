@@ -9,7 +9,8 @@ from poison.doors import imported, prompts, write_media
 
 from urm_ray.pipeline import prepare
 from urm_ray.sources.media_folder import MediaFolder
-from urm_ray.sources.registry import SourceError
+from urm_ray.sources.prompts import PromptFile
+from urm_ray.sources.registry import Part, SourceError
 
 REASON = "failed 2 times, at last because ZeroDivisionError: bad"
 
@@ -25,6 +26,25 @@ def test_a_prompt_that_breaks_its_check_is_put_aside(tmp_path: Path, monkeypatch
     lines = [{"prompt": f"a prompt {n}"} for n in range(6)]
     without = prompts(tmp_path / "without", [line for n, line in enumerate(lines) if n != 3])
     monkeypatch.setattr(prepare, "check_prompt", breaking)
+    found = prompts(tmp_path / "broken", lines)
+    assert [row["prompt"] for row in found.rows] == [row["prompt"] for row in without.rows]
+    assert [f"preparing {REASON}" in why for why in found.aside.values()] == [True]
+
+
+def test_a_prompt_whose_picture_breaks_its_reading_is_put_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = PromptFile.read
+
+    def breaking(self: PromptFile, part: Part, start: int, stop: int) -> object:
+        for row in read(self, part, start, stop):
+            if isinstance(row, dict) and row["prompt"] == "a prompt 3":
+                raise ZeroDivisionError("bad")
+            yield row
+
+    lines = [{"prompt": f"a prompt {n}"} for n in range(6)]
+    without = prompts(tmp_path / "without", [line for n, line in enumerate(lines) if n != 3])
+    monkeypatch.setattr(PromptFile, "read", breaking)
     found = prompts(tmp_path / "broken", lines)
     assert [row["prompt"] for row in found.rows] == [row["prompt"] for row in without.rows]
     assert [f"preparing {REASON}" in why for why in found.aside.values()] == [True]

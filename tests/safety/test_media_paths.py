@@ -2,15 +2,20 @@
 
 import json
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from clip_files import children, shades, video_file
 from hypothesis import example, given
 from hypothesis import strategies as st
 from safety.opened import opened
 from sources.native import grey, shade_of, write, write_zip
 
+from urm_ray import clips
+from urm_ray.clips import read_clip
 from urm_ray.reward_benchmarks.layouts import beside
 from urm_ray.sources.candidates import CandidateFile
 from urm_ray.sources.draft import File, Frames
@@ -160,3 +165,26 @@ def test_records_in_files_that_are_links_out_of_the_folder_are_not_read(tmp_path
         units = list(reader("csv", str(root)).units(10))
     assert [unit["file"] for unit in units] == ["own.csv"]
     inside(found, root)
+
+
+TEXTS = {
+    "a list of clips": b"ffconcat version 1.0\nfile private.ts\nduration 1\n",
+    "a playlist": b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:1.0,\nprivate.ts\n#EXT-X-ENDLIST\n",
+    "a connection": b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 0.0.0.0\nt=0 0\nm=video 45678 RTP/AVP 96\n"
+    b"a=rtpmap:96 H264/90000\n",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_clip_that_is_a_text_about_others_opens_none(text, tmp_path, monkeypatch):
+    # ffmpeg would look for the names where the process stands.
+    monkeypatch.chdir(tmp_path)
+    clips._end_child()
+    (tmp_path / "private.ts").write_bytes(video_file(shades(25), "mpeg2video", "mpegts"))
+    assert read_clip((tmp_path / "private.ts").read_bytes())["width"] == 48
+    write(tmp_path / "set" / "clip.mp4", text)
+    with pytest.raises(FieldError, match="undecodable clip"):
+        MediaFolder(str(tmp_path / "set")).read(File("clip.mp4", "video"))
+    (child,) = children()
+    assert resource.prlimit(child, resource.RLIMIT_NOFILE) == (3, 3)
+    assert psutil.Process(child).net_connections("inet") == []

@@ -1,5 +1,6 @@
 """Tokens, passwords and keys are in nothing that is written or printed."""
 
+import time
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ from urm_ray import cli
 from urm_ray.config_file import build
 from urm_ray.config_mix import Mix
 from urm_ray.pipeline import import_sources
+from urm_ray.pipeline.attempts import Attempts
 from urm_ray.pipeline.import_report import import_report
 from urm_ray.report.page import render_page
 from urm_ray.report.summary import summary
 from urm_ray.secrets import HIDDEN, masked, masked_all, printed
 from urm_ray.sources.registry import SourceError
-from urm_ray.store import StoreError
+from urm_ray.store import Stage, StoreError
 
 KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCY=EXAMPLE"
 NAMES = ["HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENAI_API_KEY", "WANDB_API_KEY", "DB_PASSWORD"]
@@ -179,3 +181,30 @@ def test_what_is_printed_steers_no_terminal(text):
     assert all(sign in "\n\t" or sign.isprintable() or ord(sign) > 0x9F for sign in found)
     if text.isascii() and text.isprintable() and not {"=", ":", "@"} & set(text):
         assert found == text
+
+
+LONG = ["a." * 30_000, "sk-" * 20_000, "eyJ-" * 15_000, "x://a:b" * 9_000, "token_" * 10_000, "?" + "." * 60_000]
+LONG += ["-----BEGIN " * 6_000, "Bearer " * 9_000, "a://" * 15_000, "_" * 60_000, "?a=" * 20_000]
+
+
+@pytest.mark.parametrize("text", LONG, ids=lambda text: text[:12])
+def test_a_long_text_takes_no_longer_than_it_has_characters(text):
+    started = time.process_time()
+    masked(text)
+    assert time.process_time() - started < 2.0  # it took minutes
+
+
+def test_what_a_row_fails_of_shows_no_key(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "a-key-of-the-environment")
+
+    def fail() -> None:
+        raise RuntimeError("https://me:pass-word@host/x?sig=abcdef a-key-of-the-environment")
+
+    reasons: list[str] = []
+    Attempts("judging").each("row", fail, reasons.append)
+    stage = Stage(str(tmp_path), "generate", "0")
+    stage.finish(1.0, quarantined={"a-key-of-the-environment": 3})
+    shown = [*reasons, capsys.readouterr().err, (tmp_path / "manifest.json").read_text()]
+    assert all(HIDDEN in text for text in shown)
+    for secret in ("pass-word", "abcdef", "a-key-of-the-environment"):
+        assert not any(secret in text for text in shown)

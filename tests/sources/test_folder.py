@@ -74,3 +74,23 @@ def test_a_folder_that_is_reached_by_a_link_is_as_good_as_another(folder):
 def test_a_path_that_leads_nowhere_is_one_sentence(path):
     with pytest.raises(SourceError, match="there is no file or folder"):
         Folder(path)
+
+
+def test_what_only_looks_like_the_cache_of_the_hub_opens_nothing_else(tmp_path):
+    (tmp_path / "secret.txt").write_text("s")
+    snapshot = tmp_path / "evil" / "snapshots" / "main"
+    snapshot.mkdir(parents=True)
+    os.symlink("/", tmp_path / "evil" / "blobs")
+    found = Folder(str(snapshot))
+    for name in ("../../../secret.txt", str(tmp_path / "secret.txt"), "/etc/passwd"):
+        assert found.find(name) is None
+
+
+def test_a_file_of_the_cache_is_found_by_the_name_that_the_snapshot_has_for_it(tmp_path):
+    snapshot, blobs = tmp_path / "set" / "snapshots" / "main", tmp_path / "set" / "blobs"
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    (blobs / "1234").write_text("{}")
+    os.symlink("../../blobs/1234", snapshot / "a.json")
+    assert Folder(str(snapshot)).find("a.json") == blobs / "1234"
+    assert Folder(str(snapshot)).find("../../blobs/1234") is None

@@ -55,14 +55,12 @@ class PrepareUnit:
         name, rows = f"unit {unit['unit']} of {unit['part']}", unit["stop"] - unit["start"]
         return self.attempts.together(name, rows, partial(self._joint, unit), partial(self._each, unit))
 
-    def _read(self, part: str, start: int, stop: int) -> list[dict[str, Any] | Rejected]:
-        return list(part_source(self.config, self.seed, self.task, part).read(part, start, stop))
+    def _read(self, part: Part, start: int, stop: int) -> Iterator[dict[str, Any] | Rejected]:
+        return iter(part_source(self.config, self.seed, self.task, part).read(part, start, stop))
 
     def _rows(self, unit: dict[str, Any], aside: dict[str, str]) -> Iterator[dict[str, Any] | Rejected]:
         if not aside:
-            yield from part_source(self.config, self.seed, self.task, unit["part"]).read(
-                unit["part"], unit["start"], unit["stop"]
-            )
+            yield from self._read(unit["part"], unit["start"], unit["stop"])
             return
         for n in range(unit["start"], unit["stop"]):
             reason = aside.get(place := f"{unit['part']} row {n}")
@@ -72,10 +70,13 @@ class PrepareUnit:
         """The reading of each row, and then, if it can be read, its check."""
         for n in range(unit["start"], unit["stop"]):
             rows: list[dict[str, Any] | Rejected] = []
-            yield f"{unit['part']} row {n}", lambda n=n, rows=rows: rows.extend(self._read(unit["part"], n, n + 1))
+            yield f"{unit['part']} row {n}", partial(self._read_into, rows, unit["part"], n)
             for row in rows:
                 if isinstance(row, dict):
                     yield _id_of(row), partial(_check, row)
+
+    def _read_into(self, rows: list[dict[str, Any] | Rejected], part: Part, n: int) -> None:
+        rows[:] = self._read(part, n, n + 1)
 
     def _joint(self, unit: dict[str, Any], aside: dict[str, str]) -> dict[str, Any]:
         part = unit["part"]

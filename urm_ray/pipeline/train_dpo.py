@@ -18,12 +18,32 @@ from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
 from urm_ray.store import Stage
 from urm_ray.training.answer_pairs import fitting
 
+PAIRS = "pairs.json"
+"""How many pairs there were to train on, and why others were left out: the manifest has it at the end."""
+
 
 def kept(batch: pa.Table) -> pa.Table:
     return batch.filter(pc.is_null(batch["dropped"]))
 
 
 def train_dpo(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
+    from urm_ray.training.launch import trained
+
+    if not trained(stage):
+        _train(run, stage, task)
+    pairs = store.read_json(stage.path(PAIRS))
+    for folder in ("train", READ):
+        store.delete_dir(stage.path(folder))
+    history = store.read_json(stage.path("history.json"))
+    return {
+        "steps": history[-1]["step"],
+        "first_loss": history[0]["loss"],
+        "final_loss": history[-1]["loss"],
+        **pairs,
+    }
+
+
+def _train(run: Run, stage: Stage, task: Task) -> None:
     from urm_ray.training.dpo_loop import dpo_loop
     from urm_ray.training.launch import launch
     from urm_ray.training.vlm_dpo import vlm_dpo_loop
@@ -43,13 +63,6 @@ def train_dpo(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     rows = training_rows(stage.units(READ), columns.names, passes_needed(pairs[None], config)).map_batches(
         usable, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
     )
+    left_out = {reason: count for reason, count in pairs.items() if reason}
+    store.write_json(stage.path(PAIRS), {"pairs": pairs[None], "left_out": left_out})
     launch(loop, settings, config, stage, rows)
-    store.delete_dir(stage.path(READ))
-    history = store.read_json(stage.path("history.json"))
-    return {
-        "steps": history[-1]["step"],
-        "first_loss": history[0]["loss"],
-        "final_loss": history[-1]["loss"],
-        "pairs": pairs[None],
-        "left_out": {reason: count for reason, count in pairs.items() if reason},
-    }

@@ -16,7 +16,7 @@ from urm_ray.training.collate import both_orders
 
 
 def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
-    from urm_ray.training.launch import launch
+    from urm_ray.training.launch import launch, trained
     from urm_ray.training.reward_sft import reward_loop
 
     connect()
@@ -40,6 +40,8 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
         "seed": run.config.run.seed,
         "stage": stage.uri,
     }
-    launch(reward_loop, settings, config, stage, rows)
+    if not trained(stage):
+        launch(reward_loop, settings, config, stage, rows)
+    store.delete_dir(stage.path("train"))
     history = store.read_json(stage.path("history.json"))
     return {"steps": history[-1]["step"], "final_loss": history[-1]["loss"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from urm_ray import store
 from urm_ray.config_training import TrainConfig
 from urm_ray.schema import digest
+from urm_ray.training.checkpoints import mend_checkpoints
 from urm_ray.training.guards import forget_stop, until_stopped
 from urm_ray.training.saved_state import plain_state
 
@@ -28,12 +30,13 @@ def launch(
     stage: store.Stage,
     train: Dataset,
 ) -> None:
-    """Runs `loop` on every worker until the stage holds `model/` and `history.json`.
+    """Runs `loop` on every worker until the stage is `trained`.
 
     A run that was killed goes on from its last checkpoint when it is launched again on the same stage. A worker group
     that dies is started again up to `config.max_failures` times, but not one that a guard has stopped.
     """
     forget_stop(stage.uri)
+    mend_checkpoints(stage.path("train"))
     resources = {"CPU": config.num_cpus, **({"GPU": 1.0} if config.use_gpu else {})}
     trainer = TorchTrainer(
         until_stopped(loop),
@@ -56,6 +59,11 @@ def launch(
     store.delete_dir(stage.path("train"))
 
 
+def trained(stage: store.Stage) -> bool:
+    """Whether a training on the stage has come to its end, so that it holds `model/` and `history.json`."""
+    return store.exists(stage.path("history.json"))
+
+
 def start_worker(config: TrainConfig, stage_uri: str) -> str:
     """Sets up torch and DeepSpeed on a worker, before any model is loaded (ZeRO-3 needs that).
 
@@ -66,7 +74,12 @@ def start_worker(config: TrainConfig, stage_uri: str) -> str:
 
     torch.set_num_threads(max(1, round(config.num_cpus)))
     deepspeed.init_distributed(dist_backend="nccl" if config.use_gpu else "gloo")
-    scratch = Path(tempfile.gettempdir()) / "urm_ray" / digest("train", stage_uri)
+    # A folder of this user's alone: on a machine that many use, nobody else can have put something there.
+    own = Path(tempfile.gettempdir()) / f"urm_ray-{os.getuid()}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    if own.is_symlink() or own.stat().st_uid != os.getuid():
+        raise store.StoreError(f"{own} belongs to somebody else: set TMPDIR to a folder of your own")
+    scratch = own / digest("train", stage_uri)
     if ray.train.get_context().get_local_rank() == 0:
         shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left behind
         scratch.mkdir(parents=True)
@@ -110,6 +123,7 @@ def save_model(trainer: Any, fresh: Callable[[], Any], save: Callable[[Any, str]
         with tempfile.TemporaryDirectory() as folder:
             save(model, folder)
             store.upload_dir(folder, store.join(stage_uri, "model"))
+        # The last file: it makes the training done (`trained`).
         store.write_json(
             store.join(stage_uri, "history.json"), [entry for entry in trainer.state.log_history if "loss" in entry]
         )
