@@ -155,6 +155,67 @@ def test_what_is_denied_doubted_asked_or_partial_is_no_verdict(text):
     assert read(text, IMAGE).outcome == "unparsed"
 
 
+HEDGES = ["Some would say", "Maybe", "Perhaps", "Suppose", "Assume that", "Nobody says", "Previous judges said"]
+HEDGES += ["It may be that", "The caption claims", "One might argue that", "Others think", "No one would say"]
+HEDGES += ["The second answer says that"]
+TAKEN_BACK = [" is incorrect.", ", which is wrong.", " is not true.", ": false.", "- wrong!", "; sorry, Image 2."]
+TAKEN_BACK += [". No, sorry: it is the other way round.", ". Wait, actually Image 2 is.", ". Actually, no."]
+TAKEN_BACK += [" is what others said.", ". Correction: Image 2.", '" is incorrect.', '" is a mistake.']
+ABOUT_ELSE = ["lit", "composed", "looking than Image 2", "3 times out of 10", "suited to the caption", "known"]
+
+
+@given(st.sampled_from(HEDGES), st.sampled_from(["Image 1", "Image 2", "the first image"]), WORDS)
+def test_other_peoples_words_and_suppositions_are_no_verdict(hedge, name, words):
+    assume("\n" not in words and said(words) is None)
+    assert said(f"{hedge} {name} is better than the other") is None
+    assert said(f"{words}. {hedge} {name} is better.") is None
+
+
+@given(st.sampled_from(TAKEN_BACK), WAYS)
+def test_what_is_taken_back_is_no_verdict_whatever_else_is_said(back, way):
+    assert said(f"Image 1 is better{back}") is None
+    assert said(f"Image 1 is better{back}\n{way[1]}") is None
+
+
+@pytest.mark.parametrize("about", ABOUT_ELSE)
+def test_better_at_something_is_no_verdict(about):
+    assert said(f"Image 1 is better {about}.") is None
+    assert said(f"Image 1 is better {about}. Overall, Image 2 is better.") == "second"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Image 1 is better; Image 2 is superior.",
+        "At first glance, Image 1 is better, but Image 2 wins overall.",
+        "Image 1 is better. Still, I prefer Image 2.",
+        "Image 1 is better, and the winner is Image 2.",
+        "Both images are equally good, but Image 1 is preferred.",
+        "not [[A>B]]",
+        "[[A>B]] is what others said; mine is B.",
+        "Some would say Image 1 is better, but I prefer Image 2.",
+    ],
+)
+def test_another_preference_in_other_words_contradicts_a_verdict(text):
+    assert said(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Image 1 is better, since Image 2 does not show the dog.",
+        "Image 1 is better because it is not blurred. Image 2 is not right.",
+        "Image 1 is better. No artifacts are visible.",
+        "I would say Image 1 is better than Image 2.",
+        "Although Image 2 may be sharper, Image 1 is better and I prefer Image 1.",
+        "Image 1 is better: Image 2 is wrong about the dog.",
+        "Image 2 would win in colour, yet Image 1 is better overall.",
+    ],
+)
+def test_a_verdict_with_its_reason_stays_one(text):
+    assert said(text) == "first"
+
+
 @pytest.mark.parametrize(
     ("text", "meaning"),
     [

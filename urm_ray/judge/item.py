@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,7 +57,17 @@ class Item:
     def shown(self, question: Question) -> list[str]:
         """The words that the judge was shown: those of its question, and those put into them."""
         texts = [part["text"] for part in question.messages[0]["content"] if part["type"] == "text"]
-        return [*texts, self.prompt, *(one for one in self.candidates if isinstance(one, str))]
+        own = [one for one in self.candidates if isinstance(one, str)]
+        # A judge may quote a sentence of an answer alone, and what that says is not the judge's word.
+        return [
+            *texts,
+            self.prompt,
+            *own,
+            *(said.strip("[]\"'.!? ") for one in own for said in _SENTENCE_END.split(one)),
+        ]
+
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'\])]*\s+")
 
 
 def _able(shown: Sequence[Shown]) -> list[Seen | str]:

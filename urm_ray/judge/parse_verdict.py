@@ -18,6 +18,29 @@ _QUALIFIED = re.compile(
     r"(?! (?:all|every|both|each|general|my|balance)\b)",
     re.IGNORECASE,
 )
+# What a statement about everything ends with, or goes on with: "better suited" is about something else.
+_ENDS = re.compile(
+    r"""["'\])\s]*(?:[.,;:!?\n|<\u2013\u2014-]|\Z|(?:because|as|since|overall|due|given|and|but|while|whereas|though|although|is)\b|"""
+    r"""(?:in|at|on|for|by|from|with)\s+(?:all|every|both|each|general|my|balance)\b|"""
+    r"""(?:the\s+)?(?:first|second|both|image|video|answer|response|assistant)\b)""",
+    re.IGNORECASE,
+)
+# What takes a statement back behind it.
+_WRONG = r"not\s+(?:correct|true|right)\b|(?:wrong|false|untrue|mistaken|incorrect|what)\b|an?\s+(?:mistake|error)\b"
+_TAKEN_BACK = re.compile(
+    rf"""["'\])\u201d]*(?:[ ,]+(?:(?:which|that|this|it)\s+)?(?:is|was|would\s+be|seems)\s*(?:{_WRONG})"""
+    r"""|\s*[:\u2013\u2014-]+\s*(?:false|wrong|no|not\s+true|incorrect|untrue)\b(?!\s+\w)"""
+    r"""|[.!;,\s\u2013\u2014-]*\b(?:(?:no|rather)(?=\s*[,.:!])|wait\b|actually\b|sorry\b|correction\b|scratch\s+that\b|"""
+    r"""on\s+second\s+thoughts?\b|i\s+was\s+wrong\b|it\s+is\s+the\s+other\s+way\b))""",
+    re.IGNORECASE,
+)
+# Other people's words, and what is only supposed; in the clause before a statement.
+_HEDGED = re.compile(
+    r"\b(?:(?<!\bI )would|may|might|could|maybe|perhaps|possibly|suppose|supposing|assume|assuming|imagine|nobody|"
+    r"no\s+one|(?:some|others|many)\s+(?:people|judges?|say|think|find)|claim(?:s|ed)?|says|said|states?|stated|argue[sd]?|asserts?|"
+    r"asserted|insists?|insisted|at\s+first)\b",
+    re.IGNORECASE,
+)
 _DOUBT = re.compile(
     r"\b(?:whether|unclear|unsure|undecided|(?:not|n't)\s+(?:true|clear|certain|sure|possible|obvious|the\s+case)|"
     r"(?:cannot|can't|can\s+not)\s+(?:say|tell|decide|conclude)|"
@@ -64,7 +87,10 @@ def _patterns(slot: Slot) -> tuple[re.Pattern[str], ...]:
         rf"the\s+{_KIND}{noun}s|the\s+two|{noun}\s+(?:1|A)\s+and\s+{noun}\s+(?:2|B))\s+are\s+(?:both\s+)?equally\s+(?:good|bad)\b"
         r"|^[ \t]*equally\s+(?:good|bad)\b"
     )
-    return tuple(re.compile(p, re.IGNORECASE | re.MULTILINE) for p in (better, label, tie))
+    prefer = rf"\b(?:prefer|choose|pick|select|favou?r|go\s+with)\s+(?P<preferred>{name('one')})"
+    wins = rf"{name('one')}\s+(?:wins\b|should\s+win\b|is\s+(?:the\s+)?(?:superior|preferred|preferable|winner)\b)"
+    winner = rf"\bwinner\s+is\s+{name('one')}"
+    return tuple(re.compile(p, re.IGNORECASE | re.MULTILINE) for p in (better, label, tie, prefer, wins, winner))
 
 
 _ARENA = re.compile(r"\[\[\s*([AB])\s*(?:(>{1,2}|=)\s*([AB])(?:\s*=\s*(?:Good|Bad))?\s*)?\]\]")
@@ -73,13 +99,15 @@ _ARENA = re.compile(r"\[\[\s*([AB])\s*(?:(>{1,2}|=)\s*([AB])(?:\s*=\s*(?:Good|Ba
 def verdict(text: str, expected: Expected) -> Said | None:
     """Whichever every verdict of the text names; None where it holds none."""
     found = set(_verdicts(text, expected.slot))
+    if found:
+        found |= set(_preferences(text, expected.slot))
     if len(found) > 1 or _OPEN in found:
         return unparsed(f"it gives different verdicts: {', '.join(sorted(found))}")
     return Said(found.pop()) if found else None  # type: ignore[arg-type]
 
 
 def _verdicts(text: str, slot: Slot) -> Iterator[str]:
-    better, label, tie = _patterns(slot)
+    better, label, tie, *_ = _patterns(slot)
     for pattern in (better, label):
         for match in _all(pattern, text):
             names = match.groupdict()
@@ -91,7 +119,15 @@ def _verdicts(text: str, slot: Slot) -> Iterator[str]:
     for match in _ARENA.finditer(text):
         left, sign, right = match.groups()
         if sign is None or left != right:
-            yield "tie" if sign == "=" else str(_side(left))
+            yield from _said(text, match, "tie" if sign == "=" else str(_side(left)))
+
+
+def _preferences(text: str, slot: Slot) -> Iterator[str]:
+    """Candidates that are preferred in other words. They are no verdicts, but can contradict one."""
+    for pattern in _patterns(slot)[3:]:
+        for match in _all(pattern, text):
+            if one := _place(match.groupdict(), "one"):
+                yield from _said(text, match, one)
 
 
 def _all(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
@@ -125,7 +161,13 @@ def _said(text: str, match: re.Match[str], meaning: str) -> Iterator[str]:
     if _OR_BEFORE.search(before) or _OR_BEHIND.match(text, match.end()) or _RUNS_ON.match(text, match.end()):
         yield _OPEN
         return
+    if _TAKEN_BACK.match(text, match.end()):
+        yield _OPEN
+        return
     sentence = re.split(r"[.!?\n](?:\s|$)|\n", before)[-1]
     clause = re.split(r"[,;:\"\u201c\u201d()]", sentence)[-1]
-    if not (_QUALIFIED.match(text, match.end()) or _DOUBT.search(sentence) or _DENIED.search(clause)):
+    if _QUALIFIED.match(text, match.end()) or not _ENDS.match(text, match.end()):
+        return
+    hedge = re.split(r"[,;:()]", sentence)[-1]
+    if not (_DOUBT.search(sentence) or _DENIED.search(clause) or _HEDGED.search(hedge)):
         yield meaning
