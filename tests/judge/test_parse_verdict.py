@@ -27,6 +27,7 @@ def verdicts(noun: str) -> dict[str, str]:
         "[first] is better than [second]": "first",
         f"{noun} 1 is the better {noun.lower()} of the two.": "first",
         f"{noun} 1 is better than the other, because {noun} 2 is dark.": "first",
+        "[first]": "first",
         "[[A>B]]": "first",
         "[[A>>B]]": "first",
         "[[A]]": "first",

@@ -65,7 +65,7 @@ def write_vl_rewardbench(folder: Path) -> None:
 
 def write_vl_copy(folder: Path) -> None:
     """UnifiedReward's copy: a JSON list beside the pictures."""
-    rows = [vl_record("hallucination_pair-1003"), vl_record("mathverse_2279")]
+    rows = [vl_record("hallucination_pair-1003"), vl_record("mathverse_2279", human_ranking=["0", "1"])]
     for row in rows:
         row["image"] = f"images/{row['id']}.png"
         write(folder / "VL-RewardBench" / row["image"], grey(7, "PNG"))

@@ -4,6 +4,7 @@ import pytest
 from sources.native import read_all, reasons, shown
 from sources.native_images import write_evalmuse
 
+from urm_ray.sources.evalmuse import _marks
 from urm_ray.sources.reader import reader
 
 
@@ -72,3 +73,8 @@ def test_planning_reads_no_pictures(tmp_path: Path):
     for part in tmp_path.glob("images.zip*"):
         part.unlink()
     assert list(reader("evalmuse", str(tmp_path)).units(5)) == planned
+
+
+@pytest.mark.parametrize(("marks", "shown"), [([1, 1, 0, 0, 0], 1), ([1, 0], 0), ([1, 0, 0], 0), ([1, 1, 0], 1)])
+def test_two_annotators_are_enough_and_needed(marks: list[int], shown: int):
+    assert _marks({"element_score": {"cat (animal)": marks}}) == {"cat (animal)": shown}

@@ -16,7 +16,18 @@ _SPACE = re.compile(r"\s*")
 _CLOSED = re.compile(r"""[.,;:!)\]}"'|]*(?=\s|<|\Z)""")
 _REST = re.compile(r"[^\n<]*?(?=[.!?;](?:\s|\Z)|[\n<]|\Z)")
 _REASON = re.compile(r"\s*(?:because|since|as|due|based|given)\b", re.IGNORECASE)
+_CORRECTED = re.compile(
+    r"\W*(?:[0-9]+\W*$|out\s+of\b|scale\b|(?:no\b\W*)?(?:wait|actually|sorry|rather|correction)\b|no\s*[,.:!]|on\s+a\s+scale\b)",
+    re.IGNORECASE,
+)
 _ASIDE = "(,[|-\u2013\u2014"
+_WORD = "(?:one|two|three|four|five|six|seven|eight|nine|ten|hundred)"
+# What gives a number another meaning: at the beginning of what follows, and anywhere in it.
+_CHANGED = re.compile(
+    r"\W*(?:minus|plus|rather|actually|wait|instead|or|half|points?|out\s+of|of|scale)\b"
+    rf"|.*\b(?:out\s+of\s+{_WORD}|{_WORD}[\s-]points?)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -54,16 +65,19 @@ def number_at(text: str, place: int, top: float | None = None, bare: bool = Fals
 
 
 def _rest(text: str, closed: re.Match[str]) -> str:
-    """What follows in the sentence."""
+    """What follows in the sentence; behind its end, what takes the number back or says of which scale it is."""
     rest = _REST.match(text, closed.end())
-    return "" if re.search(r"[.;!]", closed[0]) or rest is None else rest[0]
+    if rest is None or not re.search(r"[.;!]", closed[0]):
+        return "" if rest is None else rest[0]
+    behind = text[closed.end() :].partition("\n")[0].strip()
+    return behind if _CORRECTED.match(behind) else ""
 
 
 def _may_follow(rest: str, comma: bool, bare: bool) -> bool:
     words = rest.strip()
     if not words or words.startswith("<"):
         return True
-    if bare or "%" in words or any(character.isnumeric() for character in words):
+    if bare or "%" in words or _CHANGED.match(words) or any(character.isnumeric() for character in words):
         return False
     return comma or words[0] in _ASIDE or bool(_REASON.match(words))
 

@@ -15,6 +15,10 @@ _LINE = r"^[ \t>#|]*(?:[-\u2022\u00b7+][ \t]+|\(?[0-9]{1,2}[.)][ \t]*)*"
 _RANGE = r"(?:[ \t]*\([ \t]*(?P<low>[0-9]+)[ \t]*(?:-|\u2013|to)[ \t]*(?P<high>[0-9]+)[ \t]*\))?"
 
 
+_SCALE = re.compile(r"\bscale\b[^0-9\n]{0,20}([0-9]+)\s*(?:-|\u2013|to)\s*([0-9]+)", re.IGNORECASE)
+_DENIED = re.compile(r"\b(?:not|never|if|unless)\b[^.!?,;:\n]*\Z", re.IGNORECASE)
+
+
 @cache
 def _label(name: str, anywhere: bool) -> re.Pattern[str]:
     """A label with the range of its scale, if it says that, and a colon. At the start of a line unless `anywhere`."""
@@ -30,7 +34,12 @@ def labelled(text: str, name: str, scale: Scale, anywhere: bool = False) -> Foun
     for match in _label(name, anywhere).finditer(text):
         number = number_at(text, match.end(), scale.maximum)
         if number.value is not None:
-            number = _on(scale, number.value, match["low"], match["high"])
+            low, high = match["low"], match["high"]
+            if low is None and (stated := _stated(text[: match.start()])):
+                low, high = stated
+            number = _on(scale, number.value, low, high)
+        if anywhere and _DENIED.search(text[: match.start()]):
+            number = Found(problem="it is denied or supposed")
         if number != Found():
             found.append(number)
     if problem := next((number.problem for number in found if number.problem), None):
@@ -39,6 +48,12 @@ def labelled(text: str, name: str, scale: Scale, anywhere: bool = False) -> Foun
     if len(values) > 1:
         return Found(problem=f"{name}: it is given as {' and '.join(f'{value:g}' for value in values)}")
     return Found(values[0]) if values else Found()
+
+
+def _stated(before: str) -> tuple[str, str] | None:
+    """The range of a scale that is named on the line of a label, or on the one before it."""
+    found = list(_SCALE.finditer("\n".join(before.rsplit("\n", 2)[-2:])))
+    return (found[-1][1], found[-1][2]) if found else None
 
 
 def _on(scale: Scale, value: float, low: str | None, high: str | None) -> Found:
@@ -86,7 +101,8 @@ def _grade(text: str, scale: Scale, dimensions: tuple[str, ...]) -> Said | None:
     value = values.get(first[0].lower()) if first else None
     if first is None or value is None:
         return None
-    rest = [part.strip().lower() for line in lines for part in re.split(r"[.!]", line)]
+    parts = [part.strip().lower() for line in lines for part in re.split(r"[.!,;:]", line)]
+    rest = [re.sub(r"^(?:(?:but|actually|rather|or|no|instead)\s+)+", "", part) for part in parts]
     if any(values[part] != value for part in rest if part in values):
         return unparsed("it gives different grades")
     listed = tuple({"name": name, "score": float(value)} for name in dimensions)

@@ -75,12 +75,13 @@ def _patterns(slot: Slot) -> tuple[re.Pattern[str], ...]:
     other = rf"(?:{name('other')}|the\s+(?:other|first|second)(?:\s+(?:one|{_KIND}{noun}))?\b)"
     better = (
         rf"{name('one')}\s+is\s+(?:the\s+)?{_ADVERB}(?:the\s+)?better\b(?:\s+(?:one|choice|option|{_KIND}{noun})\b(?!{number}))?"
-        rf"(?:\s+(?:of|between|among)\s+the\s+two\b)?(?:\s+overall\b)?(?:\s+than\s+(?P<than>{other})(?![\w.]*[0-9]))?"
+        rf"(?:\s+(?:of|between|among)\s+the\s+two\b)?(?:[ ]overall\b)?(?:\s+than\s+(?P<than>{other})(?![\w.]*[0-9]))?"
     )
     bare = rf"(?P<bare>first|second|{which})"
     label = (
         rf"\b(?:better|preferred|winning)\s+(?:one|{_KIND}{noun})\s*(?:is\b\s*:?|:)\s*[\[\"'(]*\s*"
         rf"(?:{name('one')}|(?:the\s+)?{bare}(?:\s+one)?\s*[\]\"')]*(?=\s*(?:[,;!\n]|\.(?!\w)|\Z)))"
+        r"|^[ \t]*\[(?P<alone>first|second)\][.!]?[ \t]*$"
     )
     tie = (
         rf"(?:both(?:\s+(?:of\s+them|(?:the\s+)?{_KIND}{noun}s?|candidates))?|they|(?:the\s+)?two\s+{_KIND}{noun}s|"
@@ -111,7 +112,7 @@ def _verdicts(text: str, slot: Slot) -> Iterator[str]:
     for pattern in (better, label):
         for match in _all(pattern, text):
             names = match.groupdict()
-            one = _place(names, "one") or _side(names.get("bare"))
+            one = _place(names, "one") or _side(names.get("bare") or names.get("alone"))
             if one and not _of_itself(names, one):
                 yield from _said(text, match, one)
     for match in _all(tie, text):

@@ -19,7 +19,7 @@ from urm_ray.evaluation.metrics import macro
 from urm_ray.reward_benchmarks.comparison import Benchmark, Comparison, Measuring, in_group, overall
 from urm_ray.reward_benchmarks.layouts import beside, open_records
 from urm_ray.schema import digest
-from urm_ray.sources.fields import FieldError, Record, drafts_of, listed, text, texts
+from urm_ray.sources.fields import FieldError, Record, as_number, drafts_of, listed, text, texts
 from urm_ray.sources.hub_parquet import picture
 from urm_ray.sources.reader import Unit
 from urm_ray.sources.registry import Rejected
@@ -107,8 +107,8 @@ def majority_figures(parts: Mapping[str, Sequence[Row]], how: Measuring) -> dict
 
 def _item(key: str, record: Record) -> Iterator[Comparison]:
     name, question, answers = text(record, "id"), text(record, "query"), texts(record, "response")
-    ranking = listed(record, "human_ranking")
-    if sorted(map(str, ranking)) != ["0", "1"] or len(answers) != 2:
+    ranking = [as_number(one, "human_ranking") for one in listed(record, "human_ranking")]
+    if sorted(ranking) != [0, 1] or len(answers) != 2:
         raise FieldError("not two answers and their ranks", f"{len(answers)} answers, {ranking!r}"[:80])
     asked = question.replace("<image>", "").strip()
     yield Comparison(

@@ -60,13 +60,21 @@ _NAMES: dict[str, Label] = {
 }
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?]*\s*")
 _EQUAL = re.compile(r"\b(?:both|the two|two|responses|answers)\b.*\bequally good\b", re.IGNORECASE)
+# Equally good at one thing only, or followed by a choice.
+_PARTLY = re.compile(
+    r"\bequally good\s+(?:in|at|on|for|when|where|with|regarding)\b"
+    r"|^\W*(?:in|at|on|for|regarding)\s+(?!(?:all|sum|short|conclusion|summary|general|the end|my|balance)\b)",
+    re.IGNORECASE,
+)
+_CHOSEN = re.compile(r"\b(?:better|wins?|superior|prefer\w*|inferior|worse)\b", re.IGNORECASE)
 _NOT = re.compile(r"\b(?:not|neither|nor|never|hardly|isn't|aren't|if|whether|but|although|however)\b", re.IGNORECASE)
 _ARROW = re.compile(r"\[\[(A>>B|A>B|A=B|B>A|B>>A)\]\]")
 _ARROW_SENTENCE = re.compile(rf"[^.!?\n]*{_ARROW.pattern}[^\n]*\n?")
 _TWO_SCORES = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)(?:,[ \t]+|[ \t]+)([0-9]+(?:\.[0-9]+)?)[ \t]*(?:\n|\Z)")
 _SCORE_BEGINS = r"(?:\**\bFinal Score:[ \t*]*\[?|^[ \t*]*Score:[ \t*]*\[)"
 _SCORE = re.compile(
-    _SCORE_BEGINS + r"([0-9]+(?:\.[0-9]+)?)\]?(?:\s*(?:/|out of)\s*100)?(?![\w%]|[.,][0-9]|\s*/|\s*out of\b)[*.]*",
+    _SCORE_BEGINS + r"([0-9]+(?:\.[0-9]+)?)\]?(?:\s*(?:/|out of)\s*100)?"
+    r"(?![\w%]|[.,][0-9]|\s*/|\s*out of\b|\s*(?:[-~\u00b1\u2013\u2014]|to\b|or\b)\s*[0-9])[*.]*",
     re.IGNORECASE | re.MULTILINE,
 )
 _ANY_SCORE = re.compile(_SCORE_BEGINS, re.IGNORECASE | re.MULTILINE)
@@ -141,8 +149,10 @@ def _bracket(answer: str) -> Judged:
         return Judged(label, None, _rest(_BETTER, answer))
     sentences = list(_SENTENCE.finditer(answer))
     for sentence in [*sentences[:1], *sentences[-1:]]:
-        if _EQUAL.search(sentence[0]) and not _NOT.search(sentence[0]):
-            return Judged("tie", None, _kept(answer[: sentence.start()] + answer[sentence.end() :]))
+        around = answer[: sentence.start()] + answer[sentence.end() :]
+        equal = _EQUAL.search(sentence[0]) and not _NOT.search(sentence[0]) and not _PARTLY.search(sentence[0])
+        if equal and not _CHOSEN.search(around):
+            return Judged("tie", None, _kept(around))
     raise FieldError("no verdict", answer[-80:])
 
 

@@ -109,14 +109,18 @@ def _scored(key: str, record: Record) -> _Scored:
 
 
 def _marks(record: Record) -> dict[str, int]:
-    """Of each element, whether the picture shows it."""
+    """Of each element, whether the picture shows it: where at least two annotators say so (paper II-B), or, where only
+    their mean is known, at least half of them."""
     if record.get("element_score") is None:
         return {}
     marks = mapping(record, "element_score")
     means = {element.strip(): _mean(found, "an element's mark") for element, found in marks.items()}
     if wrong := [element for element, mean in means.items() if not 0 <= mean <= 1]:
         raise FieldError("an element's mark is not from 0 to 1", wrong[0][:80])
-    return {element: int(mean >= 0.5) for element, mean in means.items()}
+    return {
+        element.strip(): int(sum(map(float, found)) >= 2 if isinstance(found, list) else means[element.strip()] >= 0.5)
+        for element, found in marks.items()
+    }
 
 
 def _mean(found: Any, name: str) -> float:
