@@ -106,6 +106,7 @@ def test_the_json_copy_of_vl_rewardbench_has_its_pictures_beside_it(tmp_path: Pa
     rows, aside, engine = ask_all("vl_rewardbench", tmp_path)
     assert [r["cluster"] for r in rows] == ["hallucination_pair-1003", "mathverse_2279"]
     assert aside == []
+    assert [label(r)["overall"] for r in rows] == ["first", "first"]
     assert {shade(q.media[0]) for q in engine.asked} == {7}
 
 
