@@ -4,6 +4,7 @@
     RUN/<stage>-<digest>/manifest.json    written last: a stage that has one is done and never run again
     RUN/<stage>-<digest>/<part>/unit-00000.parquet, ...
     RUN/<stage>-<digest>/quarantine/...   rows that were put aside, with their reasons
+    RUN/<stage>-<digest>/progress.json    how far a stage is, while it is under way
 
 Files appear whole or not at all. Folders may lie on any file system that pyarrow knows.
 """
@@ -15,6 +16,7 @@ import errno
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +29,8 @@ import pyarrow.parquet as pq
 
 from urm_ray.lock import LockedError, held
 from urm_ray.schema import digest, objects_in
+
+PROGRESS = "progress.json"
 
 
 class StoreError(RuntimeError):
@@ -142,6 +146,13 @@ def read_leaves(uri: str, leaves: list[str]) -> pa.Table:
     return pq.ParquetFile(path, filesystem=fs).read(columns=leaves)
 
 
+def delete(uri: str) -> None:
+    """Removes a file, if it is there."""
+    fs, path = locate(uri)
+    with contextlib.suppress(FileNotFoundError):
+        fs.delete_file(path)
+
+
 def delete_dir(uri: str) -> None:
     fs, path = locate(uri)
     if fs.get_file_info(path).type == pafs.FileType.Directory:
@@ -170,7 +181,19 @@ class Stage:
         """Writes the manifest, which makes the stage done."""
         manifest = {"stage": self.name, "digest": self.digest, "seconds": round(seconds, 3), **facts}
         write_json(self.path("manifest.json"), manifest)
+        delete(self.path(PROGRESS))
         return manifest
+
+    def note(self, facts: dict[str, Any]) -> None:
+        """Writes how far the stage is, for whoever watches; that it cannot be written is no reason to stop."""
+        with contextlib.suppress(OSError, StoreError):
+            write_json(self.path(PROGRESS), {"time": time.time(), **facts})
+
+    def noted(self) -> dict[str, Any] | None:
+        """What was noted last, and when (`time`, in seconds since 1970), unless there is nothing."""
+        with contextlib.suppress(FileNotFoundError):
+            return read_json(self.path(PROGRESS))
+        return None
 
     def forget(self) -> None:
         """Removes the stage's folder, so that it is done again."""
