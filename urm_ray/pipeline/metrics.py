@@ -38,10 +38,10 @@ COUNTERS = {
     "put_aside": Metric("What failed and was put aside", "part"),
     "tokens_read": Metric("Tokens that models read, those that questions share once", "pool"),
     "tokens_decoded": Metric("Tokens that models decoded", "pool"),
+    "rows_to_do": Metric("Rows that were not done when this process came to their stage"),
     "actor_seconds": Metric("Seconds of work of a pool; by the second, how many of its actors are at work", "pool"),
 }
 GAUGES = {
-    "rows_to_do": Metric("Rows of a stage that were not done when this process came to it"),
     "training_loss": Metric("Loss of a training, over the steps since the last one"),
     "training_step": Metric("Steps that a training has taken"),
     "training_steps": Metric("Steps that a training will take"),

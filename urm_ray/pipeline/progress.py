@@ -39,7 +39,7 @@ class Progress:
         self.started = self.printed = time.monotonic()
         self._start: Mark = (self.started, 0, Counts())
         self._marks = deque([self._start])
-        metrics.show(self.tags, rows_to_do=total - done)
+        metrics.count(self.tags, Counts({("rows_to_do", ""): total - done}))
         self._note(self._facts(self._start))
 
     def add(self, rows: int, counts: Mapping[tuple[str, str], float] | None = None) -> None:
