@@ -19,7 +19,7 @@ TASK: Task = "image_generation"
 LIMIT_S = 3.0
 
 
-def run_of(folder: Path, prompts: list[str]) -> Run:
+def run_of(folder: Path, prompts: list[str], **pairs: Any) -> Run:
     pool = {"actors": 1, "num_cpus": 0.3, "row_limit_s": LIMIT_S}
     policy = {
         "path": "urm_ray.scenes:checkpoints/text_to_image",
@@ -30,7 +30,7 @@ def run_of(folder: Path, prompts: list[str]) -> Run:
         "run": {"dir": str(folder)},
         "tasks": [TASK],
         "judge": {"path": "urm_ray.scenes:checkpoints/vlm"},
-        "pairs": {"ties": "point"},
+        "pairs": {"ties": "point", **pairs},
         "policies": {TASK: policy},
     }
     run = Run(Config.model_validate(settings))
@@ -44,8 +44,8 @@ def run_of(folder: Path, prompts: list[str]) -> Run:
     return run
 
 
-def generated(folder: Path, prompts: list[str]) -> Stage:
-    run, once = run_of(folder / "run", prompts), folder / "once"
+def generated(folder: Path, prompts: list[str], **pairs: Any) -> Stage:
+    run, once = run_of(folder / "run", prompts, **pairs), folder / "once"
     once.mkdir(parents=True)
     with (
         patch.object(generate_pairs, "Sample", type("Sample", (DyingSample,), {"once": once})),

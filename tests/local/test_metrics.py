@@ -63,8 +63,8 @@ def until(wanted: Shown) -> Shown:
 def test_what_is_scraped_adds_up_to_what_the_manifests_say(
     ray_here: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stage = generated(tmp_path, PROMPTS)
-    run = run_of(tmp_path / "run", PROMPTS)
+    stage = generated(tmp_path, PROMPTS, construction="point")
+    run = run_of(tmp_path / "run", PROMPTS, construction="point")
     sifted = run.stage("pairs", TASK)
     execute(run, sifted, lambda run, stage: generate_pairs.pairs(run, stage, TASK))
     made, kept = stage.manifest(), sifted.manifest()["audit"]

@@ -9,6 +9,8 @@ from urm_ray.report.wording import count, duration, words
 
 _ANSWERS = ("first", "second", "tie", "score")
 """Outcomes of verdicts that are some."""
+_TOLD = {"candidates": False, "verdicts": True, "pairs": False, "dropped": True, "put_aside": True}
+"""What is told of `counts`, in this order, and whether its parts are counted apart."""
 Facts = Mapping[str, Any]
 
 
@@ -20,17 +22,11 @@ def progress_line(facts: Facts) -> str:
 def _done(facts: Facts) -> str:
     """Rows, and what came of them."""
     parts = [f"{count(facts['rows'])}/{count(facts['total'])} {facts['unit']}"]
-    for name, found in facts["counts"].items():
-        numbers = {own: round(number) for own, number in found.items()}
-        if name == "verdicts":
-            unanswered = [_counted(n, own) for own, n in numbers.items() if own not in _ANSWERS]
-            parts.append(_counted(sum(numbers.values()), "verdicts") + _in_brackets(unanswered))
-        elif name in ("dropped", "put_aside"):
-            parts.append(
-                _counted(sum(numbers.values()), name) + _in_brackets([_counted(n, o) for o, n in numbers.items()])
-            )
-        elif name in ("candidates", "pairs"):
-            parts.append(_counted(sum(numbers.values()), name))
+    for name, apart in _TOLD.items():
+        numbers = {own: round(number) for own, number in facts["counts"].get(name, {}).items()}
+        if numbers:
+            few = [_counted(number, own) for own, number in numbers.items() if apart and own not in _ANSWERS]
+            parts.append(_counted(sum(numbers.values()), name) + (f" ({', '.join(few)})" if few else ""))
     return ", ".join(parts)
 
 
@@ -46,10 +42,6 @@ def _speed(facts: Facts) -> str:
 
 def _counted(number: int, name: str) -> str:
     return f"{count(number)} {words(name)}"
-
-
-def _in_brackets(parts: list[str]) -> str:
-    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _training(facts: Facts) -> str:

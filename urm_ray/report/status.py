@@ -89,7 +89,7 @@ def _put_aside(stage: Stage) -> dict[str, int]:
     parts = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
     files = [file for part in parts for file in stage.units(f"quarantine/{part.base_name}")]
     reasons = Counter(reason for file in files for reason in store.read_table(file, ["reason"])["reason"].to_pylist())
-    return dict(reasons.most_common())
+    return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _tell_begun_ones(stages: list[dict[str, Any]], writer: Mapping[str, Any] | None, now: float) -> None:
