@@ -180,8 +180,8 @@ class Stage:
     def finish(self, seconds: float, **facts: Any) -> dict[str, Any]:
         """Writes the manifest, which makes the stage done."""
         manifest = {"stage": self.name, "digest": self.digest, "seconds": round(seconds, 3), **facts}
-        write_json(self.path("manifest.json"), manifest)
         delete(self.path(PROGRESS))
+        write_json(self.path("manifest.json"), manifest)
         return manifest
 
     def note(self, facts: dict[str, Any]) -> None:

@@ -73,6 +73,7 @@ def text_of(run: Path) -> str:
 
 HALF = {
     "part": "",
+    "seconds": 20.0,
     "rows": 6,
     "total": 12,
     "unit": "rows",
@@ -107,6 +108,7 @@ def test_the_stage_under_way_tells_how_far_it_is_and_how_long_it_will_take(run: 
     assert list(states(found).values()) == ["done"] * 3 + ["under way"] + ["to do"] * 5
     generate = stage_of(found, "generate")
     assert 10 < generate["left_s"] <= 12
+    assert 20 <= generate["seconds"] < 22
     assert found["writer"]["pid"] == os.getpid()
     assert found["writer"]["lives"]
     lines = text_of(run).splitlines()
@@ -134,6 +136,11 @@ def test_a_writer_on_another_machine_is_known_by_its_signs_of_life(run: Path) ->
     assert states(standing(str(run)))[f"generate-{TASK}"] == "under way"
     write_lock(run, host="elsewhere", beat=time.time() - 500, since=time.time() - 900)
     assert states(standing(str(run)))[f"generate-{TASK}"] == "stopped"
+
+
+def test_a_stage_that_was_killed_took_as_long_as_it_said_last(run: Path) -> None:
+    begin(run, "generate", **HALF)
+    assert stage_of(standing(str(run)), "generate")["seconds"] == 20.0
 
 
 def test_what_an_earlier_writer_left_is_not_under_way(run: Path) -> None:
@@ -176,9 +183,17 @@ def test_of_experiments_the_stages_of_all_variants_are_told_that_were_begun(tmp_
     sources = finished_run(tmp_path)
     write_config(tmp_path, sources)
     write_config(tmp_path, sources, "variants/one.yaml")
-    other = {"digests": {"reward": "f" * 32, f"prepare-{TASK}": sources.stages[f"prepare-{TASK}"].digest}}
+    other = {"digests": {"reward": "f" * 32, "judge": "e" * 32, f"prepare-{TASK}": "d" * 32}}
     (tmp_path / "variants/two.yaml").write_text(yaml.safe_dump(other))
-    assert list(states(standing(str(tmp_path)))) == list(sources.stages)
+    (tmp_path / f"reward-{'f' * 12}").mkdir()
+    found = standing(str(tmp_path))
+    assert list(states(found)) == list(sources.stages)
+    begun = [stage for stage in found["stages"] if stage["name"] == "reward"]
+    assert [stage["state"] for stage in begun] == ["done", "stopped"]
+    # Two of one name are told apart.
+    assert [line.split()[0] for line in text_of(tmp_path).splitlines() if "reward" in line] == [
+        stage["folder"] for stage in begun
+    ]
 
 
 def test_a_folder_that_holds_no_run_is_told_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

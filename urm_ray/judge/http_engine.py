@@ -70,7 +70,7 @@ class HttpEngine:
 
     async def _chat(self, request: dict[str, Any]) -> dict[str, Any]:
         found = await self.client.chat(request)
-        self.spent.add(**_spent(found.get("usage")))
+        self.spent.add(**tokens_of(found.get("usage")))
         return found
 
     async def _write(self, messages: Messages, limit: int) -> Written:
@@ -143,7 +143,7 @@ class HttpEngine:
         return text
 
 
-def _spent(usage: Any) -> dict[str, int]:
+def tokens_of(usage: Any) -> dict[str, int]:
     """The tokens that a server says it read, those aside that it had read before, and decoded; nothing where it does
     not say so."""
     try:

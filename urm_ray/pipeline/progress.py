@@ -80,6 +80,7 @@ class Progress:
         left = self.total - self.before - self.rows
         return {
             "part": self.name.partition(": ")[2],
+            "seconds": time.monotonic() - self.started,
             "rows": self.before + self.rows,
             "total": self.total,
             "unit": self.unit,

@@ -12,18 +12,22 @@ from urm_ray.store import Stage
 
 @dataclass
 class TrainingProgress:
-    """Told of each log by the first worker of a training, whose figures are those of all. It may be pickled."""
+    """Told of each log by the first worker of a training, whose figures are those of all. It may be pickled.
+
+    began: when the stage came to its training, in seconds since 1970.
+    """
 
     stage: Stage
+    began: float = field(default_factory=time.time)
     _first: tuple[float, int] | None = field(default=None, init=False)
 
     def __call__(self, step: int, steps: int, figures: Mapping[str, float]) -> None:
         """figures: of the log; at least the loss."""
         now = time.monotonic()
         self._first = self._first or (now, step)
-        began, first = self._first
+        at, first = self._first
         known = {name: figures[name] for name in ("loss", "waiting") if name in figures}
-        left = (now - began) / (step - first) * (steps - step) if step > first else None
-        self.stage.note({"step": step, "steps": steps, "left_s": left, **known})
+        left = (now - at) / (step - first) * (steps - step) if step > first else None
+        self.stage.note({"seconds": time.time() - self.began, "step": step, "steps": steps, "left_s": left, **known})
         shown = {f"training_{name}": value for name, value in known.items()}
         metrics.show(metrics.tags_of(self.stage.name), training_step=step, training_steps=steps, **shown)

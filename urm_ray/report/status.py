@@ -95,8 +95,11 @@ def _put_aside(stage: Stage) -> dict[str, int]:
 def _tell_begun_ones(stages: list[dict[str, Any]], writer: Mapping[str, Any] | None, now: float) -> None:
     """One stage at a time is under way, and only while somebody writes: that which told last how far it is."""
     begun = [stage for stage in stages if stage["state"] == "begun"]
+    before = {id(stage): stage["seconds"] or 0.0 for stage in begun}
     for stage in begun:
         stage["state"] = "stopped"
+        if stage["seconds"] is None and stage["progress"]:  # it was killed before it could say
+            stage["seconds"] = stage["progress"].get("seconds")
     since = writer["since"] if writer and writer["lives"] else None
     if since is None:
         return
@@ -104,6 +107,7 @@ def _tell_begun_ones(stages: list[dict[str, Any]], writer: Mapping[str, Any] | N
     current = max((s for s in begun if at[id(s)] >= since), key=lambda s: at[id(s)], default=None)
     if current is not None:
         current["state"] = "under way"
-        noted = current["progress"]
-        if noted and noted.get("left_s") is not None:
-            current["left_s"] = max(0.0, noted["left_s"] - (now - noted["time"]))
+        if noted := current["progress"]:
+            ago = now - noted["time"]
+            current["seconds"] = before[id(current)] + noted.get("seconds", 0.0) + ago
+            current["left_s"] = max(0.0, noted["left_s"] - ago) if noted.get("left_s") is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,10 +21,12 @@ def status_lines(standing: Mapping[str, Any]) -> Iterator[str]:
     done = sum(stage["state"] == "done" for stage in stages)
     spent = sum(stage["seconds"] or 0.0 for stage in stages)
     yield f"{standing['run']}: {done} of {count(len(stages), 'stage')} done in {duration(spent)}; {_writer(standing)}"
-    width = max((len(stage["name"]) for stage in stages), default=0)
-    for stage in stages:
+    several = Counter(stage["name"] for stage in stages)
+    named = [stage["name" if several[stage["name"]] == 1 else "folder"] for stage in stages]
+    width = max(map(len, named), default=0)
+    for name, stage in zip(named, stages, strict=True):
         took = duration(stage["seconds"]) if stage["seconds"] is not None else ""
-        yield f"{stage['name']:{width}}  {stage['state']:9}  {took:>12}  {_said(stage, standing['time'])}".rstrip()
+        yield f"{name:{width}}  {stage['state']:9}  {took:>12}  {_said(stage, standing['time'])}".rstrip()
 
 
 def _writer(standing: Mapping[str, Any]) -> str:
