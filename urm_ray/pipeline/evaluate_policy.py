@@ -106,8 +106,8 @@ def _measure(run: Run, stage: Stage, task: Task, part: str, path: str, weights: 
         "prompt_id",
         EVALUATED,
         operators,
-        run.config.run.put_aside_share,
-        stage,
+        put_aside_share=run.config.run.put_aside_share,
+        stage=stage,
     )
     quarantined(stage, part)
     return sum(store.row_count(file) for file in files)

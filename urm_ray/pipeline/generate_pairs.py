@@ -72,8 +72,8 @@ def generate(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
         "prompt_id",
         schema.JUDGED_SET,
         operators,
-        config.run.put_aside_share,
-        stage,
+        put_aside_share=config.run.put_aside_share,
+        stage=stage,
     )
     need_spread(_rows(stage, "judged", ["point_verdicts", "scale"]))
     write_standings(stage)

@@ -76,8 +76,8 @@ def _read(
         "prompt_id",
         output,
         operators,
-        run.config.run.put_aside_share,
-        stage,
+        put_aside_share=run.config.run.put_aside_share,
+        stage=stage,
     )
     quarantined(stage, READ)
     reasons: Counter[str | None] = Counter(stage.rows(READ, [reason])[reason].to_pylist())
