@@ -1,4 +1,5 @@
-"""Writes report.html and report.json of a run whose stages are done.
+"""Writes report.html and report.json of a run whose stages are done, and unfinished.html, a page of what there is, of
+one that is still under way, without disturbing it.
 
 python jobs/report.py --config jobs/configs/quickstart.yaml
 ray job submit --working-dir . -- python jobs/report.py --config jobs/configs/quickstart.yaml

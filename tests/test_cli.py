@@ -186,8 +186,8 @@ def test_every_job_says_how_it_is_used_without_loading_anything_heavy():
     assert done.returncode == 0, done.stderr
     for path in JOBS:
         assert f"usage: {path.name}" in done.stdout
-        first = {"export.py": "format", "convert_checkpoint.py": "from"}.get(path.name, "config")
-        assert f"python jobs/{path.name} --{first}" in done.stdout
+        other = {"export.py": "--format", "convert_checkpoint.py": "--from", "status.py": "runs/"}
+        assert f"python jobs/{path.name} {other.get(path.name, '--config')}" in done.stdout
 
 
 def test_a_missing_checkpoint_is_one_sentence_of_the_whole_job(tmp_path):

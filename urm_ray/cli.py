@@ -99,6 +99,16 @@ def _work(run: Any, names: Sequence[str]) -> None:
         run_stages(run, names)
 
 
+def _reported_unfinished(run: Any) -> bool:
+    """Makes a page of what there is of a run that lacks stages; no lock is taken, as the run may be under way."""
+    from urm_ray.pipeline.make_report import make_unfinished, missing
+
+    if not missing(run):
+        return False
+    make_unfinished(run)
+    return True
+
+
 def _run(names: Sequence[str], config: Config, plan_only: bool) -> int:
     from urm_ray.pipeline.run import Run
 
@@ -106,6 +116,8 @@ def _run(names: Sequence[str], config: Config, plan_only: bool) -> int:
     try:
         if plan_only:
             return _print(_plan(run, names))
+        if list(names) == ["report"] and _reported_unfinished(run):
+            return 0
         with run.folder.lock():
             _work(run, names)
         return 0

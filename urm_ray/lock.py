@@ -153,6 +153,21 @@ def held(fs: pafs.FileSystem, path: str) -> Iterator[None]:
         lock.close()
 
 
+def holder(fs: pafs.FileSystem, path: str) -> Record | None:
+    """What the lock of a folder says of its holder, without touching it; None where nobody holds it.
+
+    `since` and `beat`: when it took it and when it gave its last sign of life, in seconds since 1970. `lives`: whether
+    it seems to be alive, by its process on this machine, and by its last sign of life on another, whose clock may be
+    another, too.
+    """
+    record = _Object(fs, f"{path.rstrip('/')}/.lock").read()
+    if record is None:
+        return None
+    beat = max(record.get("since", 0.0), record.get("beat", 0.0))
+    here = record.get("host") == socket.gethostname()
+    return record | {"beat": beat, "lives": _lives(record) if here else time.time() - beat < SILENT_S}
+
+
 def _take(lock: _File | _Object, mine: Record, place: str) -> None:
     if not lock.take():
         raise LockedError(_in_use(lock.read(), place))

@@ -4,6 +4,7 @@
     RUN/<stage>-<digest>/manifest.json    written last: a stage that has one is done and never run again
     RUN/<stage>-<digest>/<part>/unit-00000.parquet, ...
     RUN/<stage>-<digest>/quarantine/...   rows that were put aside, with their reasons
+    RUN/<stage>-<digest>/progress.json    how far a stage is, while it is under way
 
 Files appear whole or not at all. Folders may lie on any file system that pyarrow knows.
 """
@@ -16,6 +17,7 @@ import json
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +34,8 @@ from urm_ray.secrets import masked_all
 
 _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")
 """Names of files that are being written, as `writing` makes them."""
+
+PROGRESS = "progress.json"
 
 
 class StoreError(RuntimeError):
@@ -148,9 +152,9 @@ def read_leaves(uri: str, leaves: list[str]) -> pa.Table:
 
 
 def delete_file(uri: str) -> None:
-    """Removes a file, if there is one."""
+    """Removes a file, if it is there."""
     fs, path = locate(uri)
-    if fs.get_file_info(path).type == pafs.FileType.File:
+    with contextlib.suppress(FileNotFoundError):
         fs.delete_file(path)
 
 
@@ -181,8 +185,20 @@ class Stage:
     def finish(self, seconds: float, **facts: Any) -> dict[str, Any]:
         """Writes the manifest, which makes the stage done."""
         manifest = {"stage": self.name, "digest": self.digest, "seconds": round(seconds, 3), **masked_all(facts)}
+        delete_file(self.path(PROGRESS))
         write_json(self.path("manifest.json"), manifest)
         return manifest
+
+    def note(self, facts: dict[str, Any]) -> None:
+        """Writes how far the stage is, for whoever watches; that it cannot be written is no reason to stop."""
+        with contextlib.suppress(OSError, StoreError):
+            write_json(self.path(PROGRESS), {"time": time.time(), **facts})
+
+    def noted(self) -> dict[str, Any] | None:
+        """What was noted last, and when (`time`, in seconds since 1970), unless there is nothing."""
+        with contextlib.suppress(FileNotFoundError):
+            return read_json(self.path(PROGRESS))
+        return None
 
     def forget(self) -> None:
         """Removes the stage's folder, so that it is done again."""

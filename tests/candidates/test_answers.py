@@ -141,6 +141,16 @@ def test_a_question_is_read_once_however_many_answers_it_gets(sampler, asked, mo
     assert seen == [patches]
 
 
+def test_a_question_counts_once_and_each_answer_up_to_its_end(sampler, asked, drawn):
+    sampler.spent.take()
+    made = sampler.sample(requests(asked[:1]))
+    spent = sampler.spent.take()
+    assert spent["tokens_read"] == int(sampler.chats([asked[0].chat])["attention_mask"].sum())
+    tokens = [len(sampler.processor.tokenizer(one["text"] or "").input_ids) + 1 for one in made]
+    assert max(tokens) <= len(drawn)
+    assert spent["tokens_decoded"] == sum(tokens)
+
+
 def test_what_is_not_wanted_is_not_written_and_the_rest_stays_the_same(make, asked, drawn):
     sampler = make(batch=6)
     whole = sampler.sample(requests(asked))

@@ -79,7 +79,9 @@ class ChatServer:
         choice["finish_reason"] = "stop" if ended else "length"
         if body.get("logprobs") and self.lists:
             choice["logprobs"] = {"content": [self.listed(body, *step) for step in steps]}
-        return {"choices": [choice]} | ({"usage": {"prompt_tokens": count}} if self.counts else {})
+        return {"choices": [choice]} | (
+            {"usage": {"prompt_tokens": count, "completion_tokens": len(steps)}} if self.counts else {}
+        )
 
     def listed(self, body: dict[str, Any], token: int, log_probs: torch.Tensor) -> dict[str, Any]:
         wanted = body.get("logprob_token_ids") if self.numbers else None

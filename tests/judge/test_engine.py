@@ -175,3 +175,23 @@ def test_how_fast_a_native_clip_runs_reaches_the_model(vlm_path):
 
 def test_no_questions_have_no_readings(engine):
     assert engine.read([]) == []
+
+
+def test_tokens_are_counted_and_those_that_questions_share_once(engine):
+    question = questions()[0]
+    length = int(engine.chats([question])["attention_mask"].sum())
+    engine.spent.take()
+    engine.read([question])
+    once = engine.spent.take()
+    assert once.keys() == {"tokens_read"}
+    assert length <= once["tokens_read"] < length + 20  # answers' own tokens are read behind it
+    engine.read([question, question])
+    assert engine.spent.take() == once
+    engine.write([question, question], 3)
+    written = engine.spent.take()
+    assert written["tokens_read"] == 2 * length
+    assert 2 <= written["tokens_decoded"] <= 6
+
+
+def test_what_is_read_while_a_judge_is_loaded_is_not_counted(vlm_path):
+    assert TransformersEngine(vlm_path, device="cpu").spent.take() == {}

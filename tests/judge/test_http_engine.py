@@ -13,7 +13,7 @@ from urm_ray.config_engines import HttpConfig
 from urm_ray.config_policy import ClipConfig
 from urm_ray.judge.answers import AnswerTree
 from urm_ray.judge.engine import Question
-from urm_ray.judge.http_engine import HttpEngine
+from urm_ray.judge.http_engine import HttpEngine, tokens_of
 from urm_ray.judge.protocol import protocol
 from urm_ray.judge.transformers_engine import TransformersEngine
 from urm_ray.judge.unanswered import EngineError, Unread
@@ -100,6 +100,48 @@ def test_answers_are_those_of_the_judge_in_this_process(vlm_path, local):
     with serving(vlm_path, Judge(local)) as server:
         for limit in (2, 12):
             assert engine_of(vlm_path, server).write(asked, limit) == local.write(asked, limit)
+
+
+def test_tokens_are_counted_as_the_server_counts_them_and_left_out_where_it_does_not(vlm_path, local):
+    asked = [pair(10, 240), point(90)]
+    lengths = [len(local.processor.tokenizer(words_of(question, local)).input_ids) for question in asked]
+    with serving(vlm_path, Judge(local)) as server:
+        engine = engine_of(vlm_path, server)
+        engine.write(asked, 3)
+        spent = engine.spent.take()
+    assert spent["tokens_read"] == sum(lengths)
+    assert len(asked) <= spent["tokens_decoded"] <= 3 * len(asked)
+    with serving(vlm_path, Judge(local), counts=False) as server:
+        silent = engine_of(vlm_path, server)
+        silent.write(asked, 3)
+    assert silent.spent.take() == {}
+
+
+def words_of(question: Question, engine: TransformersEngine) -> str:
+    """What the server's tokenizer is given of a question."""
+    return engine.processor.apply_chat_template(question.messages, add_generation_prompt=True, tokenize=False)
+
+
+@pytest.mark.parametrize(
+    ("usage", "spent"),
+    [
+        ({"prompt_tokens": 100, "completion_tokens": 4}, {"tokens_read": 100, "tokens_decoded": 4}),
+        (
+            {"prompt_tokens": 100, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 64}},
+            {"tokens_read": 36, "tokens_decoded": 4},
+        ),
+        (
+            {"prompt_tokens": 100, "completion_tokens": 4, "prompt_tokens_details": None},
+            {"tokens_read": 100, "tokens_decoded": 4},
+        ),
+        ({"prompt_tokens": 100}, {}),
+        ({"prompt_tokens": "many", "completion_tokens": 4}, {}),
+        (None, {}),
+        ([], {}),
+    ],
+)
+def test_what_a_server_read_before_is_not_read_again_and_nonsense_is_not_counted(usage, spent):
+    assert tokens_of(usage) == spent
 
 
 def by_shade(shades):

@@ -5,26 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import pytest
 from kills.dying import DyingAskUnits, DyingJudge, DyingSample
+from kills.small_run import LIMIT_S, TASK, generated, run_of
 from reward_benchmarks.native_answers import write_vl_rewardbench
 
-from urm_ray import schema, store
-from urm_ray.config import Config
+from urm_ray import store
 from urm_ray.config_benchmarks import BenchmarkConfig
 from urm_ray.config_file import build_as
 from urm_ray.pipeline import evaluate_benchmarks, generate_pairs
 from urm_ray.pipeline.context import connect
-from urm_ray.pipeline.run import Run, execute
-from urm_ray.store import RunFolder, Stage, StoreError
+from urm_ray.pipeline.run import execute
+from urm_ray.store import RunFolder, StoreError
 
 pytestmark = pytest.mark.local
 
-TASK = "image_generation"
-LIMIT_S = 3.0
 TWICE = "failed 2 times, at last because "
 DIED = TWICE + "its process ended"
 HUNG = TWICE + "it took longer than 3 s"
@@ -45,43 +42,6 @@ def ray_here() -> Iterator[None]:
         connect()
         yield
         ray.shutdown()
-
-
-def run_of(folder: Path, prompts: list[str]) -> Run:
-    pool = {"actors": 1, "num_cpus": 0.3, "row_limit_s": LIMIT_S}
-    policy = {
-        "path": "urm_ray.scenes:checkpoints/text_to_image",
-        "sampler": {"candidates": 2},
-        "generate": {"unit_rows": 4, "sampler_pool": pool, "judge_pool": pool},
-    }
-    settings: dict[str, Any] = {
-        "run": {"dir": str(folder)},
-        "tasks": [TASK],
-        "judge": {"path": "urm_ray.scenes:checkpoints/vlm"},
-        "pairs": {"ties": "point"},
-        "policies": {TASK: policy},
-    }
-    run = Run(Config.model_validate(settings))
-    prepared = run.stage("prepare", TASK)
-    rows = [
-        {"prompt_id": f"p{n:02d}", "task": TASK, "prompt": prompt, "context": [], "source": "made"}
-        for n, prompt in enumerate(prompts)
-    ]
-    store.write_table(prepared.path("train_prompts", "unit-000000.parquet"), schema.table_of(rows, schema.PROMPT))
-    prepared.finish(0.0)
-    return run
-
-
-def generated(folder: Path, prompts: list[str]) -> Stage:
-    run, once = run_of(folder / "run", prompts), folder / "once"
-    once.mkdir(parents=True)
-    with (
-        patch.object(generate_pairs, "Sample", type("Sample", (DyingSample,), {"once": once})),
-        patch.object(generate_pairs, "Judge", type("Judge", (DyingJudge,), {"once": once})),
-    ):
-        stage = run.stage("generate", TASK)
-        execute(run, stage, lambda run, stage: generate_pairs.generate(run, stage, TASK))
-    return stage
 
 
 def test_rows_that_end_block_or_break_their_actor_are_quarantined_and_no_other_row_changes(

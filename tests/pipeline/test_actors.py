@@ -27,6 +27,7 @@ from urm_ray.judge.scorer import JudgeScorer
 from urm_ray.media import encode_image
 from urm_ray.pairs.sifting import last_place
 from urm_ray.pipeline.actors import AskNothing, Judge, Sample, Score, Sift
+from urm_ray.pipeline.counts import gathered
 from urm_ray.pipeline.pair_actors import Encode, Reference
 from urm_ray.pipeline.units import UNIT, UNIT_ROWS, WriteUnits, plan
 from urm_ray.scenes.grammar import parse
@@ -118,8 +119,8 @@ def test_judged_units_become_sifted_units(tmp_path):
     assert sifted["dropped"].to_pylist() == [None, "unparsed", None, None]
     assert sifted["margin"].to_pylist() == [2.0, None, 2.0, 2.0]
     assert sifted["chosen"].to_pylist()[0] == rows[0]["candidates"][0]
-    counts = WriteUnits(folder, "prompt_id", schema.SIFTED_SET, "dropped")(sifted)
-    assert counts["counted"].to_pylist() == [2, 1]
+    counts = WriteUnits(folder, "prompt_id", schema.SIFTED_SET)(sifted)
+    assert gathered(counts) == {("pairs", ""): 3, ("dropped", "unparsed"): 1}
     assert store.read_table(f"{folder}/unit-000000.parquet").schema.equals(schema.SIFTED_SET)
     fewer = Sift(Config().model_dump(), last_place(["p0", "p2", "p3"], 2))(units)["dropped"].to_pylist()
     assert sorted(map(str, fewer)) == ["None", "None", "surplus", "unparsed"]
@@ -168,8 +169,8 @@ def test_sifted_units_become_encoded_units_whole_and_in_order(image_policy, tmp_
         pa.Table.from_pylist(plan([file], 3))
     )
     assert (made[UNIT].to_pylist(), made[UNIT_ROWS].to_pylist()) == ([0, 0, 0, 1, 1], [3, 3, 3, 2, 2])
-    written = WriteUnits(folder, "prompt_id", schema.ENCODED_PAIR, count="dropped")(made)
-    assert written["counted"].to_pylist() == [2, 2]
+    written = WriteUnits(folder, "prompt_id", schema.ENCODED_PAIR)(made)
+    assert gathered(written) == {("pairs", ""): 4, ("dropped", "tie"): 1}
     found = pa.concat_tables([store.read_table(f) for f in store.list_files(folder, ".parquet")])
     assert found["prompt_id"].to_pylist() == [row["prompt_id"] for row in rows]
     assert found["dropped"].to_pylist() == [None, "tie", None, None, None]

@@ -1,8 +1,12 @@
+import itertools
+import os
+import time
 from types import SimpleNamespace
 
 import pytest
 
 from urm_ray.pipeline.progress import Progress, at_work
+from urm_ray.store import Stage
 
 
 def operator(name: str, seconds: float | None) -> SimpleNamespace:
@@ -38,3 +42,82 @@ def test_the_last_line_says_who_was_busy(capsys):
     progress.started -= 10.0
     assert progress.show_at_work(EXECUTION)["Judge"] == pytest.approx(1.9, rel=0.05)
     assert "[generate] at work at a time, in the mean: Sample 0.50, Judge 1.90" in capsys.readouterr().out
+
+
+def counts() -> dict[tuple[str, str], float]:
+    """Of a generate stage, whose judges were at work for four seconds."""
+    return {
+        ("candidates", ""): 8,
+        ("verdicts", "first"): 10,
+        ("verdicts", "unparsed"): 2,
+        ("put_aside", "pair_verdict"): 2,
+        ("tokens_read", "Judge"): 3000,
+        ("questions", "Judge"): 12,
+        ("actor_seconds", "Judge"): 4.0,
+    }
+
+
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that a progress goes by, which stands until it is set."""
+    now = [0.0]
+    monkeypatch.setattr("urm_ray.pipeline.progress.time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def test_a_line_says_what_was_made_how_fast_and_who_was_at_work(monkeypatch, capsys):
+    now = clock(monkeypatch)
+    progress = Progress("generate-image_generation", 20, done=4)
+    now[0] = 10.0
+    progress.add(4, counts())
+    assert capsys.readouterr().out == (
+        "[generate-image_generation] 8/20 rows, 8 candidates, 12 verdicts (2 unparsed), 2 put aside (2 pair verdict); "
+        "0.4/s, 30.0 s left, 300 tokens/s read, at work Judge 0.40\n"
+    )
+
+
+def test_figures_that_are_not_known_are_left_out(monkeypatch, capsys):
+    clock(monkeypatch)[0] = 0.0
+    progress = Progress("import: mine, read", 3, unit="units")
+    progress.show()
+    assert capsys.readouterr().out == "[import: mine, read] 0/3 units\n"
+
+
+def test_lines_come_seldom_once_a_stage_takes_long_and_their_rates_are_of_the_last_minute(monkeypatch, capsys):
+    now = clock(monkeypatch)
+    progress = Progress("generate", 10_000)
+    said = []
+    for second in range(1, 3601):
+        now[0] = float(second)
+        progress.add(1 if second <= 3000 else 2)
+        if out := capsys.readouterr().out:
+            said.append((second, out))
+    gaps = [after - before for (before, _), (after, _) in itertools.pairwise(said)]
+    assert said[0][0] == 5
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == 60
+    assert len(said) < 110
+    assert " 2/s, " in said[-1][1]
+    progress.show()
+    assert " 1.17/s, " in capsys.readouterr().out
+
+
+def test_the_folder_of_a_stage_tells_how_far_it_is_until_it_is_done(monkeypatch, tmp_path):
+    now, stage = clock(monkeypatch), Stage(str(tmp_path / "generate-0123"), "generate", "0123")
+    assert stage.noted() is None
+    progress = Progress("generate: part", 20, stage=stage)
+    assert stage.noted()["rows"] == 0
+    now[0] = 10.0
+    progress.add(5, counts())
+    noted = stage.noted()
+    assert (noted["rows"], noted["total"], noted["part"], noted["left_s"]) == (5, 20, "part", 30.0)
+    assert noted["counts"]["verdicts"] == {"first": 10, "unparsed": 2}
+    assert noted["time"] == pytest.approx(time.time(), abs=60)
+    stage.finish(1.0)
+    assert stage.noted() is None
+    assert os.listdir(stage.uri) == ["manifest.json"]
+
+
+def test_that_progress_cannot_be_noted_is_no_reason_to_stop(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    Progress("generate", 20, stage=Stage(str(tmp_path / "file" / "below"), "generate", "0")).show()
+    assert "0/20 rows" in capsys.readouterr().out

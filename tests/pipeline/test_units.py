@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from urm_ray import store
+from urm_ray.pipeline.counts import gathered, noted
 from urm_ray.pipeline.units import UNIT, UNIT_ROWS, WriteUnits, done_ids, file_name, fragments, pending, plan, read_unit
 
 SCHEMA = pa.schema([("id", pa.string()), ("value", pa.list_(pa.int32())), ("dropped", pa.string())])
@@ -131,17 +132,15 @@ def test_a_row_that_comes_twice_does_not_stand_in_for_one_that_is_missing(units,
 def test_a_batch_of_several_units_is_divided(units, expected, tmp_path):
     batch = pa.concat_tables([read_unit(units[n]) for n in (2, 0, 5)])
     reports = WriteUnits(str(tmp_path), "id", SCHEMA)(batch)
-    assert reports.to_pylist() == [
-        {"unit": n, "rows": units[n]["rows"], "counted": units[n]["rows"]} for n in (2, 0, 5)
-    ]
+    assert reports.select(["unit", "rows"]).to_pylist() == [{"unit": n, "rows": units[n]["rows"]} for n in (2, 0, 5)]
     assert content(str(tmp_path)) == {file_name(n): expected[file_name(n)] for n in (0, 2, 5)}
 
 
-def test_kept_rows_are_counted(units, tmp_path):
-    reports = WriteUnits(str(tmp_path), "id", SCHEMA, "dropped")(
-        pa.concat_tables([read_unit(units[0]), read_unit(units[1])])
-    )
-    assert reports["counted"].to_pylist() == [2, 2]
+def test_what_is_written_is_counted_and_so_is_what_was_noted_on_the_way(units, tmp_path):
+    rows = noted(pa.concat_tables([read_unit(units[0]), read_unit(units[1])]), "work", {("actor_seconds", "A"): 0.5})
+    reports = WriteUnits(str(tmp_path), "id", SCHEMA)(rows)
+    assert [gathered(reports.slice(n, 1))["pairs", ""] for n in range(2)] == [2, 2]
+    assert gathered(reports)["actor_seconds", "A"] == 0.5
 
 
 def test_columns_that_are_not_of_the_schema_are_left_out(units, expected, tmp_path):

@@ -14,6 +14,7 @@ from urm_ray.chat import Chat, ChatProcessor, Seen, question
 from urm_ray.clips import Sampling, decode_media
 from urm_ray.config_policy import DEFAULT_CLIPS, ClipConfig, SamplerConfig
 from urm_ray.media import MediaError
+from urm_ray.spent import Spent
 from urm_ray.vlms import load_vlm
 
 CUT_OFF_SHOWN = 60
@@ -63,6 +64,7 @@ class AnswerSampler:
         self.config, self.chats = config, ChatProcessor(self.processor, clips)
         ends = self.model.generation_config.eos_token_id
         known = torch.tensor([] if ends is None else ends, dtype=torch.long).reshape(-1).tolist()
+        self.spent = Spent()
         self.ends = torch.tensor(sorted({*known, self.chats.end_id}), device=self.device)
 
     def sample(
@@ -111,7 +113,9 @@ class AnswerSampler:
         scores, state = self._read(groups)
         tokens: list[torch.Tensor] = []
         alive, broken = torch.ones_like(seeds, dtype=torch.bool), torch.zeros_like(seeds, dtype=torch.bool)
+        decoded = torch.zeros((), dtype=torch.long, device=self.device)
         while True:
+            decoded += alive.sum()
             broken |= alive & ~scores.amax(-1).isfinite()
             kept = filtered(scores, settings.temperature, settings.top_k, settings.top_p)
             tokens.append(draw(kept, seeds, len(tokens)))
@@ -120,11 +124,13 @@ class AnswerSampler:
                 break
             scores = self._next(tokens[-1], state)
         said = torch.stack(tokens, 1)
+        self.spent.add(tokens_decoded=int(decoded))
         return [self._said(*row) for row in zip(said.tolist(), broken.tolist(), alive.tolist(), strict=True)]
 
     def _read(self, groups: Sequence[tuple[Asked, list[int]]]) -> tuple[torch.Tensor, dict[str, Any]]:
         """Logits (rows, V) of every answer's first token, and the state of decoding with one row an answer."""
         inputs = self.chats([asked.chat for asked, _ in groups], padding_side="left")
+        self.spent.add(tokens_read=int(inputs["attention_mask"].sum()))
         inputs = inputs.to(self.device, self.model.dtype)
         ids = inputs.pop("input_ids")
         positions = self.model._prepare_position_ids_for_generation(ids, dict(inputs))

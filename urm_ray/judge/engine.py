@@ -33,6 +33,8 @@ class Written:
 
 
 class Engine(Protocol):
+    """One that knows how many tokens it reads and decodes counts them in its `spent` (`Spent`)."""
+
     def read(self, questions: Sequence[Question]) -> list[Reading]:
         """One reading a question, in order; each has answers."""
 

@@ -22,6 +22,7 @@ from urm_ray.judge.engine import Question, Reading, Written
 from urm_ray.judge.http_client import HttpClient
 from urm_ray.judge.unanswered import EngineError, QuestionError, Unread, Unwritten
 from urm_ray.media import encode_image
+from urm_ray.spent import Spent
 from urm_ray.vlms import load_processor
 
 LISTED = 20
@@ -52,7 +53,7 @@ class HttpEngine:
         if clips.shown == "native":
             raise ModelError("a server chooses the frames of native clips itself: set judge.clips.shown to frames")
         self.chats, self.config = ChatProcessor(load_processor(path), clips), config
-        self.client, self._background = HttpClient(config), Background()
+        self.client, self._background, self.spent = HttpClient(config), Background(), Spent()
         self._close = weakref.finalize(self, self._background.end, self.client.close)
         self._tree, self._spelling, self._begun = cache(self._build_tree), cache(self._spell), cache(self._begin)
 
@@ -67,9 +68,14 @@ class HttpEngine:
         """Ends the connections; nothing can be asked after it."""
         self._close()
 
+    async def _chat(self, request: dict[str, Any]) -> dict[str, Any]:
+        found = await self.client.chat(request)
+        self.spent.add(**tokens_of(found.get("usage")))
+        return found
+
     async def _write(self, messages: Messages, limit: int) -> Written:
         try:
-            found = await self.client.chat({"messages": messages, "max_tokens": limit} | _GREEDY)
+            found = await self._chat({"messages": messages, "max_tokens": limit} | _GREEDY)
             choice = found["choices"][0]
             text = (choice.get("message") or {}).get("content")
             if not isinstance(text, str):
@@ -90,7 +96,7 @@ class HttpEngine:
                 begun = {"role": "assistant", "content": self._begun(prefix)}
                 request |= {"messages": [*messages, begun], "add_generation_prompt": False}
                 request |= {"continue_final_message": True}
-            found = await self.client.chat(request)
+            found = await self._chat(request)
             shown = (found.get("usage") or {}).get("prompt_tokens") or math.nan
             if not prefix:
                 length = shown
@@ -135,6 +141,19 @@ class HttpEngine:
         if self.chats.answer_ids(text) != list(prefix):
             raise ModelError(f"the beginning {text!r} of an answer cannot be sent as a text: set judge.engine to vllm")
         return text
+
+
+def tokens_of(usage: Any) -> dict[str, int]:
+    """The tokens that a server says it read, those aside that it had read before, and decoded; nothing where it does
+    not say so."""
+    try:
+        known = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+        return {
+            "tokens_read": int(usage["prompt_tokens"]) - int(known or 0),
+            "tokens_decoded": int(usage["completion_tokens"]),
+        }
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return {}
 
 
 def _picture(picture: Image.Image) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from urm_ray.judge.sitting import Sitting
 from urm_ray.judge.unanswered import Unread, Unwritten
 from urm_ray.judge.verdict import PairVerdict, PointVerdict
 from urm_ray.media import MediaError
+from urm_ray.spent import Spent
 
 _ROUNDING = 0.01
 """How far from 1 probabilities may add up in half precision."""
@@ -31,6 +32,7 @@ class JudgeScorer:
     sampling: the frames of a clip that the judge is shown.
     readout: logits, the probabilities of closed answers with no decoding, or generate: at most `max_new_tokens` are
     decoded and read by the protocol's parsers. ProtocolError where the protocol's answers can only be decoded.
+    spent: questions, and what the engine counts of tokens.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class JudgeScorer:
         forms.need_readout(readout)
         self.engine, self.protocol, self.min_mass, self.sampling = engine, forms, min_mass, sampling
         self.readout, self.max_new_tokens = readout, max_new_tokens
+        self.spent: Spent = getattr(engine, "spent", None) or Spent()
 
     @classmethod
     def load(
@@ -70,6 +73,7 @@ class JudgeScorer:
             except MediaError as bad:
                 found[i] = [(PairVerdict if item.kind == "pair" else PointVerdict)("media_error", reason=str(bad))]
         questions = [question for _, _, question in asked]
+        self.spent.add(questions=len(questions))
         if self.readout == "logits":
             readings = self.engine.read(questions)
             verdicts = [self._verdict(form, one) for (_, form, _), one in zip(asked, readings, strict=True)]

@@ -21,6 +21,7 @@ from urm_ray.judge.prefixes import LEAST
 from urm_ray.judge.processed_once import process_once
 from urm_ray.judge.shared_reading import SharedReading
 from urm_ray.judge.unanswered import Unread, Unwritten, ask_able
+from urm_ray.spent import Spent
 from urm_ray.vlms import load_vlm
 from urm_ray.vlms import logits as logits_of
 
@@ -53,12 +54,13 @@ class TransformersEngine:
         self.chats, self.batch, self.batch_tokens = ChatProcessor(self.processor, clips), batch, batch_tokens
         self._tree = cache(self._build_tree)
         process_once(self.chats, _questions_that_share(clips=self.chats.native))
-        self.shares = True
+        self.shares, self.spent = True, Spent()
         try:
             self._try_sharing()
         except NotSharedError as reason:
             self.shares = False
             warnings.warn(f"{path}: every question is read on its own: {reason}", stacklevel=2)
+        self.spent.take()
 
     def _build_tree(self, answers: tuple[str, ...]) -> AnswerTree:
         return AnswerTree.of([self.chats.answer_ids(a) for a in answers], self.chats.end_id)
@@ -93,10 +95,12 @@ class TransformersEngine:
         )
         self.model.generation_config = greedy  # what is not set would be taken from the checkpoint's
         said = self.model.generate(**inputs, generation_config=greedy)[:, inputs["input_ids"].shape[1] :].tolist()
+        self.spent.add(tokens_read=int(inputs["attention_mask"].sum()))
         return [self._written(tokens) for tokens in said]
 
     def _written(self, tokens: list[int]) -> Written:
         length = next((place for place, token in enumerate(tokens) if token in self._ends), len(tokens))
+        self.spent.add(tokens_decoded=min(length + 1, len(tokens)))
         text = self.processor.tokenizer.decode(tokens[:length], skip_special_tokens=True)
         return Written(text.strip(), length < len(tokens))
 
@@ -124,6 +128,7 @@ class TransformersEngine:
         inputs = inputs.to(self.device, self.model.dtype)
         encoded = encode_each(self.model.base_model, inputs)
         reading = SharedReading(self.model, dict(inputs), encoded, tails, least)
+        self.spent.add(tokens_read=sum(piece.length for piece in reading.prefixes.pieces))
         return reading.states(_wanted(tails, lengths), self.batch_tokens)
 
     def _plain(self, questions: Sequence[Chat], tails: Tails) -> torch.Tensor:
@@ -131,6 +136,7 @@ class TransformersEngine:
         inputs = self.chats([questions[number] for number, _ in tails])
         lengths = inputs["attention_mask"].sum(1).tolist()
         append_tokens(inputs, lengths, [tail for _, tail in tails], self.processor.tokenizer.pad_token_id)
+        self.spent.add(tokens_read=int(inputs["attention_mask"].sum()))
         inputs = inputs.to(self.device, self.model.dtype)
         hidden = self.model.base_model(**inputs, use_cache=False).last_hidden_state
         rows = [(row, tail) for row, (_, tail) in enumerate(tails)]

@@ -26,6 +26,7 @@ from urm_ray.judge.branches import Step, read_tree
 from urm_ray.judge.engine import Question, Reading, Written
 from urm_ray.judge.unanswered import EngineError, EngineGoneError, QuestionError, Unread, Unwritten
 from urm_ray.models import resolve
+from urm_ray.spent import Spent
 from urm_ray.vlms import load_processor
 
 _QUOTED = 300
@@ -48,7 +49,7 @@ class VllmEngine:
         where = resolve(path)
         self.chats, self._numbers = ChatProcessor(load_processor(path), clips), itertools.count()
         self._tree, self._ends = cache(self._build_tree), _ends(where, self.chats.end_id)
-        self._background = Background()
+        self._background, self.spent = Background(), Spent()
         self._vllm = self._background.one(_started(where, config, dtype))
         self._close = weakref.finalize(self, _end, self._vllm, self._background)
 
@@ -105,7 +106,11 @@ class VllmEngine:
             raise QuestionError(f"vLLM cannot answer: {type(error.__cause__ or error).__name__}: {said}") from error
         if not made or not made[-1].outputs[0].token_ids:
             raise QuestionError("vLLM said nothing")
-        return made[-1].outputs[0]
+        whole, said = made[-1], made[-1].outputs[0]
+        if whole.prompt_token_ids is not None:
+            read = len(whole.prompt_token_ids) - (whole.num_cached_tokens or 0)
+            self.spent.add(tokens_read=read, tokens_decoded=len(said.token_ids))
+        return said
 
     def _prompt(self, question: Question) -> dict[str, Any]:
         tokens, images, clips = self.chats.spelled(question)

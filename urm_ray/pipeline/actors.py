@@ -41,6 +41,7 @@ class Sample:
         settings = Config(**config)
         self.task, self.policy = task, settings.policy(task)
         self.sampler = load_sampler(task, path, self.policy)
+        self.spent = getattr(self.sampler, "spent", None)
         self.seed, self.count, self.digest, self.folder = settings.run.seed, count, sampler_digest, folder
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -145,6 +146,7 @@ class Judge:
         self.attempts = Attempts("judging", care)
         self.config = Config(**config)
         self.scorer = JudgeScorer.load(path, self.config.judge, scales=scales)
+        self.spent = self.scorer.spent
         self.digest, self.rank = judge_digest, rank
 
     def __call__(self, batch: pa.Table) -> pa.Table:

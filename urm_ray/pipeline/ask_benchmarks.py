@@ -15,6 +15,7 @@ from urm_ray import schema, store
 from urm_ray.config import JudgeConfig
 from urm_ray.evaluation.calls import OVERALL
 from urm_ray.pipeline.attempts import Attempts, Care
+from urm_ray.pipeline.counts import Counts, noted, verdicts_in
 from urm_ray.pipeline.pools import use_threads
 from urm_ray.pipeline.quarantine import put_aside
 from urm_ray.pipeline.units import file_name
@@ -47,7 +48,7 @@ class Errand:
 
 
 class AskUnits:
-    """Does errands with one judge, and returns for each how many items were read and how many put aside."""
+    """Does errands with one judge, and returns for each how many items were asked about, with `pipeline.counts`."""
 
     def __init__(self, config: dict[str, Any], path: str, num_cpus: float, care: Care | None = None) -> None:
         from urm_ray.judge.scorer import JudgeScorer
@@ -55,12 +56,12 @@ class AskUnits:
         use_threads(num_cpus)
         self.attempts = Attempts("judging", care)
         self.scorer = JudgeScorer.load(path, JudgeConfig(**config))
+        self.spent = self.scorer.spent
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        counts = [self.work(Errand(**json.loads(text))) for text in batch["errand"].to_pylist()]
-        return pa.Table.from_pylist(counts, pa.schema([("rows", pa.int64()), ("aside", pa.int64())]))
+        return pa.concat_tables([self.work(Errand(**json.loads(text))) for text in batch["errand"].to_pylist()])
 
-    def work(self, errand: Errand) -> dict[str, int]:
+    def work(self, errand: Errand) -> pa.Table:
         name = f"{errand.name} unit {errand.unit}"
         return self.attempts.together(name, errand.rows, partial(self._joint, errand), partial(self._each, errand))
 
@@ -70,7 +71,7 @@ class AskUnits:
             if not isinstance(item, Rejected):
                 yield f"{errand.name} {item.item_id}", partial(self._asking(errand), [item])
 
-    def _joint(self, errand: Errand, unable: dict[str, str]) -> dict[str, int]:
+    def _joint(self, errand: Errand, unable: dict[str, str]) -> pa.Table:
         reasons = {key.removeprefix(f"{errand.name} "): reason for key, reason in unable.items()}
         rows, aside = self._asking(errand)(self._items(errand), reasons)
         # What was put aside goes first: the unit's own file is what makes it done.
@@ -78,7 +79,8 @@ class AskUnits:
         put_aside(place, [{**r.__dict__, "stage": errand.name} for r in aside])
         table = schema.table_of(rows, schema.PREDICTION)
         store.write_table(store.join(errand.folder, PREDICTIONS, file_name(errand.unit)), table)
-        return {"rows": len(rows), "aside": len(aside)}
+        counts = verdicts_in(table) + Counts({("put_aside", "item"): len(aside)})
+        return noted(pa.table({"rows": [len(rows)]}), "counts", counts)
 
     def _items(self, errand: Errand) -> Iterator[Comparison | Rejected]:
         return islice(_reader(errand.name, errand.records).items(errand.part), errand.take)

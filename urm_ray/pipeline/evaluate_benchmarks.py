@@ -27,6 +27,7 @@ from urm_ray.models import resolve
 from urm_ray.pipeline.ask_benchmarks import PREDICTIONS, QUARANTINE, AskUnits, Errand
 from urm_ray.pipeline.attempts import Care
 from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.counts import of_row
 from urm_ray.pipeline.ledger import SharedLedger
 from urm_ray.pipeline.pools import bind, judge_pool
 from urm_ray.pipeline.progress import Progress
@@ -136,15 +137,15 @@ def _ask(config: BenchmarkConfig, label: str, checkpoint: str, trials: Sequence[
     started = time.monotonic()
     if todo:
         connect()
-        progress = Progress(f"{label}: units", len(todo), "put aside")
+        progress = Progress(f"benchmarks: {label}", len(todo), unit="units")
         pool = config.judge.actors
         care = Care(SharedLedger(label, len(todo) * config.unit_rows, config.put_aside_share), pool.row_limit_s)
         work = bind(AskUnits, config=config.judge.model_dump(), path=checkpoint, num_cpus=pool.num_cpus, care=care)
         asked = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
             work, batch_size=1, batch_format="pyarrow", **judge_pool(pool, config.judge)
         )
-        for row in asked.iter_rows():
-            progress.add(1, row["aside"])
+        for report in asked.iter_rows():
+            progress.add(1, of_row(report))
         progress.show()
     seconds = time.monotonic() - started
     for trial in trials:

@@ -15,6 +15,7 @@ from urm_ray.evaluation.preferences import agreement, ask_preferences, unanswere
 from urm_ray.models import resolve
 from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.counts import Counts, noted, of_row
 from urm_ray.pipeline.ledger import SharedLedger
 from urm_ray.pipeline.pools import bind, judge_pool, use_threads
 from urm_ray.pipeline.progress import Progress
@@ -57,6 +58,7 @@ class AskUnit:
         use_threads(num_cpus)
         self.attempts = Attempts("asking about", care)
         self.scorer, self.folder = JudgeScorer.load(path, JudgeConfig(**config), min_mass), folder
+        self.spent = self.scorer.spent
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         counts = []
@@ -67,8 +69,9 @@ class AskUnit:
             )
             table = pa.Table.from_pylist(results, RESULT)
             store.write_table(store.join(self.folder, file_name(unit["unit"])), table)
-            counts.append({"rows": len(rows)})
-        return pa.Table.from_pylist(counts)
+            said = Counts(("verdicts", outcome) for result in results for outcome in result["outcomes"])
+            counts.append(noted(pa.table({"rows": [len(rows)]}), "counts", said))
+        return pa.concat_tables(counts)
 
     def _joint(self, rows: list[dict[str, Any]], aside: dict[str, str]) -> list[dict[str, Any]]:
         said = iter(ask_preferences(self.scorer, [row for row in rows if row["preference_id"] not in aside]))
@@ -80,14 +83,20 @@ class AskUnit:
             yield row["preference_id"], partial(ask_preferences, self.scorer, [row])
 
 
-def _ask(run: Run, name: str, path: str, folder: str, files: list[str], min_mass: float) -> None:
-    todo = pending([{"unit": n, "file": file} for n, file in enumerate(files)], folder)
+def _ask(run: Run, stage: Stage, name: str, path: str, files: list[str], min_mass: float) -> None:
+    """Puts all files to the model at `path`, as the part `name` of the stage."""
+    units: list[dict[str, Any]] = [{"unit": n, "file": file} for n, file in enumerate(files)]
+    folder = stage.path(name)
+    todo = pending(units, folder)
     if not todo:
         return
     connect()
     judge = run.config.judge
-    progress = Progress(name, sum(store.row_count(u["file"]) for u in todo))
-    ledger = SharedLedger(name, progress.total, run.config.run.put_aside_share)
+    rows = {file: store.row_count(file) for file in files}
+    left = sum(rows[u["file"]] for u in todo)
+    title = f"{stage.name}: {name}"
+    progress = Progress(title, sum(rows.values()), sum(rows.values()) - left, stage=stage)
+    ledger = SharedLedger(title, left, run.config.run.put_aside_share)
     asked = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
         bind(
             AskUnit,
@@ -102,8 +111,8 @@ def _ask(run: Run, name: str, path: str, folder: str, files: list[str], min_mass
         batch_format="pyarrow",
         **judge_pool(judge.actors, judge),
     )
-    for row in asked.iter_rows():
-        progress.add(row["rows"], 0)
+    for report in asked.iter_rows():
+        progress.add(report["rows"], of_row(report))
     progress.show()
 
 
@@ -119,7 +128,7 @@ def evaluate_judge(run: Run, stage: Stage) -> dict[str, Any]:
         "base": (resolve(run.config.judge_base.path), 0.0),
     }
     for name, (path, min_mass) in models.items():
-        _ask(run, f"judge: {name}", path, stage.path(name), files, min_mass)
+        _ask(run, stage, name, path, files, min_mass)
         results = stage.rows(name).to_pylist()
         for task in run.config.tasks:
             own = [result for result in results if result["task"] == task]

@@ -107,6 +107,7 @@ def _measure(run: Run, stage: Stage, task: Task, part: str, path: str, weights: 
         EVALUATED,
         operators,
         put_aside_share=run.config.run.put_aside_share,
+        stage=stage,
     )
     quarantined(stage, part)
     return sum(store.row_count(file) for file in files)

@@ -73,6 +73,7 @@ def generate(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
         schema.JUDGED_SET,
         operators,
         put_aside_share=config.run.put_aside_share,
+        stage=stage,
     )
     need_spread(_rows(stage, "judged", ["point_verdicts", "scale"]))
     write_standings(stage)
@@ -143,8 +144,7 @@ def pairs(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
         "prompt_id",
         schema.SIFTED_SET,
         lambda units, _: sifted(units, last),
-        count_null="dropped",
-        counted="pairs kept",
+        stage=stage,
     )
     counts = audit(_rows(stage, "sifted", AUDIT_COLUMNS), config.pairs.compares_orders)
     print(f"[{stage.name}] kept {counts['kept']} of {counts['prompts']}, dropped {counts['dropped']}", flush=True)

@@ -59,9 +59,9 @@ class Import:
         if todo:
             source = {name: self.sources[name].model_dump()}
             work = ImportUnit(self.folder, self.mix.seed, source, held, self.mix.web)
-            progress = Progress(f"{name}: {todo[0].step}", len(todo), "rows")
-            for kept in spread(work, todo, self.mix.cpus, self.mix.unit_rows):
-                progress.add(1, kept)
+            progress = Progress(f"import: {name}, {todo[0].step}", len(todo), unit="units")
+            for _ in spread(work, todo, self.mix.cpus, self.mix.unit_rows):
+                progress.add(1)
             progress.show()
         return [store.read_json(store.join(self.folder, errand.report)) for errand in errands]
 

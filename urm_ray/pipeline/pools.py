@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+import pyarrow as pa
 from ray.data import ActorPoolStrategy
 
 from urm_ray.config import JudgeConfig
 from urm_ray.config_training import PoolConfig
+from urm_ray.pipeline.counts import noted
 
 
 def actor_pool(pool: PoolConfig, **strategy: Any) -> dict[str, Any]:
@@ -40,15 +43,23 @@ def judge_pool(pool: PoolConfig, judge: JudgeConfig) -> dict[str, Any]:
 
 
 def bind(actor: type, **arguments: Any) -> type:
-    """The actor class with its constructor's arguments inside.
+    """The actor class with its constructor's arguments inside, which notes its work on what it returns.
 
     Ray Data keeps constructor arguments in the object store, and an actor cannot be restarted once they are lost with
     a node; what is part of the class is not.
+    `pipeline.counts` of a call: its seconds, and what the actor's model has `spent`, if it knows.
     """
 
     class Bound(actor):
         def __init__(self) -> None:
             super().__init__(**arguments)
+
+        def __call__(self, batch: pa.Table) -> pa.Table:
+            started = time.perf_counter()
+            made = super().__call__(batch)
+            spent = getattr(self, "spent", None)
+            work = {"actor_seconds": time.perf_counter() - started, **(spent.take() if spent else {})}
+            return noted(made, f"work of {actor.__name__}", {(n, actor.__name__): w for n, w in work.items()})
 
     Bound.__name__ = Bound.__qualname__ = actor.__name__
     return Bound

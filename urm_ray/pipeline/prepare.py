@@ -134,14 +134,14 @@ def prepare(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     todo = [unit for part in parts for unit in units_of(run, task, part, stage.uri)]
     if todo:
         connect()
-        progress = Progress(stage.name, sum(u["stop"] - u["start"] for u in todo), "put aside")
+        progress = Progress(stage.name, sum(u["stop"] - u["start"] for u in todo), stage=stage)
         care = Care(SharedLedger(stage.name, progress.total, run.config.run.put_aside_share), ROW_LIMIT_S)
         work = PrepareUnit(config.model_dump(), run.config.run.seed, task, stage.uri, care)
         counts = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
             work, batch_size=1, batch_format="pyarrow", num_cpus=config.cpus
         )
         for row in counts.iter_rows():
-            progress.add(row["rows"] + row["rejected"], row["rejected"])
+            progress.add(row["rows"] + row["rejected"], {("put_aside", "row"): row["rejected"]})
         progress.show()
     rows = {part: sum(store.row_count(f) for f in stage.units(part)) for part in PARTS}
     quarantine = {part: sum(store.row_count(f) for f in stage.units(f"quarantine/{part}")) for part in PARTS}

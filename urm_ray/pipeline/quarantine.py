@@ -15,7 +15,8 @@ from urm_ray.store import Stage
 
 FOLDER = "quarantine"
 _ID = "prompt_id"
-_NO_FAULT = {*DROP_REASONS, SURPLUS}
+NO_FAULT = {*DROP_REASONS, SURPLUS}
+"""Why a pair is dropped that nothing is wrong with."""
 _GOOD = pa.array(["first", "second", "tie", "score"])
 
 
@@ -32,7 +33,7 @@ def failures(rows: pa.Table, stage: str) -> list[dict[str, Any]]:
         found = []
         for column in {"dropped", "unfit"} & set(rows.column_names):
             reasons = zip(rows[_ID].to_pylist(), rows[column].to_pylist(), strict=True)
-            found += [(i, reason, "pair") for i, reason in reasons if reason and reason not in _NO_FAULT]
+            found += [(i, reason, "pair") for i, reason in reasons if reason and reason not in NO_FAULT]
     return [{"row_id": i, "stage": stage, "reason": reason, "detail": detail} for i, reason, detail in found]
 
 

@@ -76,9 +76,8 @@ def _read(
         "prompt_id",
         output,
         operators,
-        count_null=reason,
-        counted="to train on",
         put_aside_share=run.config.run.put_aside_share,
+        stage=stage,
     )
     quarantined(stage, READ)
     reasons: Counter[str | None] = Counter(stage.rows(READ, [reason])[reason].to_pylist())

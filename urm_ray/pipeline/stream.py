@@ -13,6 +13,7 @@ from ray.data._internal.execution.execution_callback import ExecutionCallback
 from urm_ray import store
 from urm_ray.config_training import TrainConfig
 from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.counts import of_row
 from urm_ray.pipeline.ledger import SharedLedger
 from urm_ray.pipeline.progress import Progress
 from urm_ray.pipeline.units import WriteUnits, pending, plan
@@ -31,17 +32,15 @@ def stream_units(
     id_column: str,
     output: pa.Schema,
     operators: Operators,
-    count_null: str | None = None,
-    counted: str | None = None,
     put_aside_share: float = 0.05,
+    stage: store.Stage | None = None,
 ) -> dict[str, float]:
     """One streaming Ray Data execution from parquet files to a folder of unit files.
 
     operators: adds its `map_batches` calls to a dataset of units (`units.plan`), one a row; the first of them reads the
     units' rows (`units.read_unit`). Units that have their file are not done again. Its actors share a ledger of what
     they have begun, so that a row that ends its actor is not tried for ever.
-    count_null: rows whose column is null are counted in the progress lines.
-    put_aside_share: as `RunConfig.put_aside_share`.
+    put_aside_share: as `RunConfig.put_aside_share`. stage: of `Progress`.
     Returns `progress.at_work` of this execution; nothing where there was nothing left to do.
     """
     units = plan(files, unit_rows)
@@ -49,14 +48,15 @@ def stream_units(
     if not todo:
         return {}
     connect()
-    progress = Progress(name, sum(u["rows"] for u in todo), counted)
-    writer = WriteUnits(folder, id_column, output, count_null, name)
-    ledger = SharedLedger(name, progress.total, put_aside_share)
+    total, left = (sum(u["rows"] for u in some) for some in (units, todo))
+    progress = Progress(name, total, total - left, stage=stage)
+    writer = WriteUnits(folder, id_column, output, name)
+    ledger = SharedLedger(name, left, put_aside_share)
     reports = operators(ray.data.from_items(todo, override_num_blocks=len(todo)), ledger).map_batches(
         writer, batch_size=None, batch_format="pyarrow", num_cpus=LIGHT
     )
     for report in reports.iter_rows():
-        progress.add(report["rows"], report["counted"])
+        progress.add(report["rows"], of_row(report))
     progress.show()
     for unit in pending(todo, folder):  # two writers may each have missed the other's last fragment
         if not writer.join(unit["unit"], unit["rows"]):

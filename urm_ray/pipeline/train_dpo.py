@@ -15,6 +15,7 @@ from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.read_pairs import READ, encode_pairs, refer_pairs, reference_of
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
+from urm_ray.pipeline.training_progress import TrainingProgress
 from urm_ray.store import Stage
 from urm_ray.training.answer_pairs import fitting
 
@@ -51,6 +52,7 @@ def _train(run: Run, stage: Stage, task: Task) -> None:
     connect()
     policy = run.config.policy(task)
     settings: dict[str, Any] = {"policy": resolve(policy.path), "seed": run.config.run.seed, "stage": stage.uri}
+    settings["logged"] = TrainingProgress(stage)
     config: TrainConfig
     if understands(task):
         loop, config, columns, usable = vlm_dpo_loop, policy.vlm_dpo, schema.ANSWER_PAIR, fitting

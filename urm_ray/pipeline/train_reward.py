@@ -11,6 +11,7 @@ from urm_ray.pipeline.mix_report import MIX, mix_lines, mix_report
 from urm_ray.pipeline.mixture import mixture
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
+from urm_ray.pipeline.training_progress import TrainingProgress
 from urm_ray.store import Stage
 from urm_ray.training.collate import both_orders
 
@@ -39,6 +40,7 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
         "clips": run.config.judge.clips.model_dump(),
         "seed": run.config.run.seed,
         "stage": stage.uri,
+        "logged": TrainingProgress(stage),
     }
     if not trained(stage):
         launch(reward_loop, settings, config, stage, rows)

@@ -16,10 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from urm_ray import store
+from urm_ray.pipeline.counts import COUNTS, found_in, gathered, noted
 from urm_ray.pipeline.quarantine import write_failures
 from urm_ray.schema import digest
 
 UNIT, UNIT_ROWS = "unit", "unit_rows"
+REPORT = pa.schema([("unit", pa.int64()), ("rows", pa.int64()), ("counts", COUNTS)])
 
 
 def file_name(unit: int) -> str:
@@ -79,27 +81,25 @@ def fragments(folder: str, unit: int) -> list[str]:
 
 
 class WriteUnits:
-    """Writes rows that carry `unit` and `unit_rows` and returns one row of counts for each write.
+    """Writes rows that carry `unit` and `unit_rows` and returns for each write how many there were, with what is
+    counted of them (`pipeline.counts`).
 
     stage: under whose name a unit's failures are written beside its rows (`urm_ray.pipeline.quarantine`), if any.
     """
 
-    def __init__(
-        self, folder: str, id_column: str, schema: pa.Schema, count: str | None = None, stage: str | None = None
-    ) -> None:
-        self.folder, self.id_column, self.schema, self.count, self.stage = folder, id_column, schema, count, stage
+    def __init__(self, folder: str, id_column: str, schema: pa.Schema, stage: str | None = None) -> None:
+        self.folder, self.id_column, self.schema, self.stage = folder, id_column, schema, stage
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         reports = []
         for unit in pc.unique(batch[UNIT]).to_pylist():
             rows = batch.filter(pc.equal(batch[UNIT], unit))
             total = rows[UNIT_ROWS][0].as_py()
-            self._write(unit, rows.select(self.schema.names).cast(self.schema), total)
-            counted = pc.sum(pc.is_null(rows[self.count])).as_py() if self.count else len(rows)
-            reports.append({"unit": unit, "rows": len(rows), "counted": counted or 0})
-        return pa.Table.from_pylist(
-            reports, pa.schema([("unit", pa.int64()), ("rows", pa.int64()), ("counted", pa.int64())])
-        )
+            kept = rows.select(self.schema.names).cast(self.schema)
+            self._write(unit, kept, total)
+            report = pa.table({"unit": pa.array([unit], pa.int64()), "rows": pa.array([len(rows)], pa.int64())})
+            reports.append(noted(report, "counts", found_in(kept) + gathered(rows)))
+        return pa.concat_tables([REPORT.empty_table(), *reports])
 
     def _write(self, unit: int, rows: pa.Table, total: int) -> None:
         rows = first_of_each(rows, self.id_column)

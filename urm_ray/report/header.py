@@ -30,12 +30,27 @@ def alarm(policy: Mapping[str, Any]) -> Html | None:
     return el("p", el("strong", "Reward hacking"), said + "The policy has learned to please its judge.", class_="alarm")
 
 
+def unfinished(sources: Sources) -> Html | None:
+    """What is to be said of a run that is not finished."""
+    if not sources.missing:
+        return None
+    done = len(sources.stages)
+    said = (
+        f": {done} of {count(done + len(sources.missing), 'stage')} were done when this page was made, and it shows"
+        f" what they hold. Still to be done: {', '.join(sources.missing)}."
+    )
+    return el("p", el("strong", "Unfinished"), said, class_="unfinished")
+
+
 def _value(name: str, figure: Mapping[str, Any] | None) -> Html:
     return el("span", el("small", name), el("span", number(value_of(figure)), class_=f"value {name}"), class_="end")
 
 
-def hero(task: str, policy: Mapping[str, Any], scorer: str) -> Html:
-    """The headline figure of a task before and after, with its gain and interval."""
+def hero(task: str, policy: Mapping[str, Any] | None, scorer: str) -> Html:
+    """The headline figure of a task before and after, with its gain and interval; that there is none yet."""
+    if policy is None:
+        name = el("p", el("a", sentence(task), href=f"#{task}"), class_="of-task")
+        return el("section", name, el("p", "The policy was not measured yet.", class_="note"), class_="hero")
     before, after, gain = (policy.get(name) for name in ("before", "after", "gain"))
     low = (interval_of(gain) or (0.0, 0.0))[0]
     prompts = count((gain or {}).get("n") or 0, "held-out prompt")
@@ -76,19 +91,20 @@ def _facts(items: list[tuple[str, str | None]]) -> Html:
 
 def task_facts(policy: PolicyConfig, task: Mapping[str, Any]) -> Html:
     """Model and sizes of a task."""
-    rows = task["rows"]
+    rows, trained = task["rows"], task["training"]
 
-    def parts(kind: str) -> str:
-        return ", ".join(f"{count(rows[f'{kind}_{part}'])} {part}" for part in ("pairs", "points"))
+    def parts(kind: str) -> str | None:
+        return rows and ", ".join(f"{count(rows[f'{kind}_{part}'])} {part}" for part in ("pairs", "points"))
 
+    prompts = rows and f"{count(rows['train_prompts'])} to train on, {count(rows['heldout_prompts'])} held out"
     return _facts(
         [
             ("Policy", path(policy.path or NONE)),
             ("Candidates per prompt", str(policy.sampler.candidates)),
-            ("Preferences to train on", parts("train") if "reward" in task["training"] else None),
-            ("Preferences held out", parts("heldout") if "reward" in task["training"] else None),
-            ("Prompts", f"{count(rows['train_prompts'])} to train on, {count(rows['heldout_prompts'])} held out"),
-            ("DPO steps", count(task["training"]["dpo"]["steps"])),
+            ("Preferences to train on", parts("train") if "reward" in trained else None),
+            ("Preferences held out", parts("heldout") if "reward" in trained else None),
+            ("Prompts", prompts),
+            ("DPO steps", count(trained["dpo"]["steps"]) if "dpo" in trained else None),
         ]
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from urm_ray.config_training import Task
 from urm_ray.report.extremes import pairs_section
 from urm_ray.report.gallery import grid_section
-from urm_ray.report.header import hero, task_facts, what_was_run
+from urm_ray.report.header import hero, task_facts, unfinished, what_was_run
 from urm_ray.report.markup import Html, el
 from urm_ray.report.mix import mix_section
 from urm_ray.report.sifting import sifting_section, time_section
@@ -28,15 +28,18 @@ def _section(name: str, title: str, *content: Html | None) -> Html:
 
 def _part(sources: Sources, task: Task, figures: dict[str, Any]) -> Html:
     """All about one task."""
-    policy = sources.config.policy(task)
-    rated = policy_section(figures["policy"], policy.evaluate.scorer)
-    sections = {
-        "figures": ("Figures", judge_section(figures["judge"]) if figures["judge"] else None, rated),
-        "training": ("Training of the policy", training_section(sources, task)),
-        "prompts": ("Before and after", grid_section(sources, task, figures["policy"]["headline"])),
-        "pairs": ("Best and worst pairs", pairs_section(sources, task)),
-        "sifting": ("Where prompts were dropped", sifting_section(sources, task, figures["pairs"])),
-    }
+    policy, judged, rated = sources.config.policy(task), figures["judge"], figures["policy"]
+    sections: dict[str, tuple[str, *tuple[Html | None, ...]]] = {}
+    if judged or rated:
+        of_policy = policy_section(rated, policy.evaluate.scorer) if rated else None
+        sections["figures"] = "Figures", judge_section(judged) if judged else None, of_policy
+    if sources.has(task, "dpo"):
+        sections["training"] = "Training of the policy", training_section(sources, task)
+    if rated and sources.has(task, "baseline"):
+        sections["prompts"] = "Before and after", grid_section(sources, task, rated["headline"])
+    if figures["pairs"]:
+        sections["pairs"] = "Best and worst pairs", pairs_section(sources, task)
+        sections["sifting"] = "Where prompts were dropped", sifting_section(sources, task, figures["pairs"])
     return _section(
         task,
         sentence(task),
@@ -57,9 +60,10 @@ def _nav(tasks: list[str], trained_judge: bool) -> Html:
 
 
 def render_page(sources: Sources, figures: dict[str, Any]) -> str:
-    """The whole page of a finished run. figures: `summary` of the same sources. Equal runs give equal bytes."""
+    """The whole page of a run, or of what there is of it. figures: `summary` of the same sources. Equal runs give equal
+    bytes."""
     config, tasks = sources.config, figures["tasks"]
-    title = config.report.title
+    title = f"{config.report.title} (unfinished)" if sources.missing else config.report.title
     heroes = [hero(t, tasks[t]["policy"], config.policy(t).evaluate.scorer) for t in config.tasks]
     body = el(
         "body",
@@ -67,6 +71,7 @@ def render_page(sources: Sources, figures: dict[str, Any]) -> str:
             "header",
             el("p", f"urm_ray · {', '.join(map(words, tasks))}", class_="over"),
             el("h1", title),
+            unfinished(sources),
             el("div", *heroes, class_="heroes"),
             what_was_run(sources, figures),
         ),

@@ -14,14 +14,22 @@ from urm_ray.store import Stage
 
 @dataclass(frozen=True)
 class Sources:
-    """The finished stages by name (`run.key`), in the order in which they ran, and their configuration."""
+    """The finished stages by name (`run.key`), in the order in which they ran, and their configuration.
+
+    missing: the names of those that are not finished, where the run is not.
+    """
 
     stages: dict[str, Stage]
     config: Config
+    missing: tuple[str, ...] = ()
 
     def of(self, name: str, task: str) -> Stage:
         """A stage that every task has for itself."""
         return self.stages[f"{name}-{task}"]
+
+    def has(self, task: str, *names: str) -> bool:
+        """Whether these stages of a task are finished."""
+        return all(f"{name}-{task}" in self.stages for name in names)
 
     @property
     def trained_judge(self) -> bool:
@@ -31,7 +39,8 @@ class Sources:
 
 def summary(sources: Sources) -> dict[str, Any]:
     """`tasks.<task>` with judge, pairs and policy figures; `mix`, what the judge learned from; `seconds` of each stage
-    and in total; the run's settings. `judge` and `mix` are null where the judge was not trained here."""
+    and in total; the run's settings. `judge` and `mix` are null where the judge was not trained here, and what comes of
+    stages that are not finished is null or left out."""
     seconds = {name: stage.manifest()["seconds"] for name, stage in sources.stages.items()}
     return {
         "tasks": {task: _task(sources, task) for task in sources.config.tasks},
@@ -43,29 +52,29 @@ def summary(sources: Sources) -> dict[str, Any]:
 
 
 def _task(sources: Sources, task: str) -> dict[str, Any]:
-    prepared, pairs, dpo, evaluated = (
-        sources.of(name, task).manifest() for name in ("prepare", "pairs", "dpo", "evaluate")
-    )
-    trainings = {"dpo": dpo}
-    if sources.trained_judge:
-        trainings = {"reward": sources.stages["reward"].manifest()} | trainings
-    audit = pairs["audit"]
+    names = [name for name in ("prepare", "pairs", "dpo", "evaluate") if sources.has(task, name)]
+    found = {name: sources.of(name, task).manifest() for name in names}
+    trainings = {"reward": sources.stages["reward"].manifest()} if sources.trained_judge else {}
+    trainings |= {name: manifest for name, manifest in found.items() if name == "dpo"}
+    prepared, evaluated = found.get("prepare", {}), found.get("evaluate", {}).get("figures")
     return {
-        "judge": _judge(sources, task) if sources.trained_judge else None,
-        "pairs": {
-            "prompts": audit["prompts"],
-            "kept": audit["kept"],
-            "dropped": audit["dropped"],
-            # In one order there is nothing to agree with: a figure without a value, not a zero.
-            "order_agreement": share(
-                audit["orders_agreed"], audit["pairs_asked"] if sources.config.pairs.compares_orders else 0
-            ),
-            "first_preferred": share(audit["first_preferred"], audit["verdicts"]),
-        },
-        "policy": {**evaluated["figures"], "hacking": is_hacking(evaluated["figures"])},
+        "judge": _judge(sources, task) if "judge" in sources.stages else None,
+        "pairs": _pairs(found["pairs"]["audit"], sources.config.pairs.compares_orders) if "pairs" in found else None,
+        "policy": {**evaluated, "hacking": is_hacking(evaluated)} if evaluated else None,
         "training": {name: {k: manifest[k] for k in ("steps", "final_loss")} for name, manifest in trainings.items()},
-        "rows": prepared["rows"],
-        "quarantined": prepared["quarantined"],
+        "rows": prepared.get("rows"),
+        "quarantined": prepared.get("quarantined"),
+    }
+
+
+def _pairs(audit: dict[str, Any], both_orders: bool) -> dict[str, Any]:
+    return {
+        "prompts": audit["prompts"],
+        "kept": audit["kept"],
+        "dropped": audit["dropped"],
+        # In one order there is nothing to agree with: a figure without a value, not a zero.
+        "order_agreement": share(audit["orders_agreed"], audit["pairs_asked"] if both_orders else 0),
+        "first_preferred": share(audit["first_preferred"], audit["verdicts"]),
     }
 
 

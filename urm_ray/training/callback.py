@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,19 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from urm_ray.training.guards import NOT_A_NUMBER, TrainingError
 
+Logged = Callable[[int, int, Mapping[str, float]], None]
+
 
 class RayTrainCallback(TrainerCallback):
     """Hands each checkpoint to Ray Train once a node and prints the figures on rank 0.
 
     All ranks report, which is a barrier, so no rank's shard of the optimizer is missed; only the first rank of each
     node names the folder, so a folder is uploaded once.
+    logged: called on rank 0 with the step, how many there will be, and the figures of each log of a loss.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, logged: Logged | None = None) -> None:
+        self.name, self.logged = name, logged
 
     def on_log(
         self,
@@ -41,6 +45,8 @@ class RayTrainCallback(TrainerCallback):
             # Not print: Ray Train sends what is printed to the driver a second time, through its own log.
             sys.stdout.write(f"[{self.name}] step {state.global_step}/{state.max_steps}  {shown}\n")
             sys.stdout.flush()
+            if self.logged:
+                self.logged(state.global_step, state.max_steps, figures)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         assert args.output_dir is not None

@@ -23,7 +23,8 @@ from urm_ray.training.zero import trainer_arguments
 
 
 def dpo_loop(settings: dict[str, Any]) -> None:
-    """settings: `train` (DpoConfig), `policy` (path), `seed`, `stage` (URI), `rows` (of the shuffle window)."""
+    """settings: `train` (DpoConfig), `policy` (path), `seed`, `stage` (URI), `rows` (of the shuffle window), `logged`
+    (of `RayTrainCallback`, or missing)."""
     config = DpoConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
 
@@ -52,7 +53,7 @@ def dpo_loop(settings: dict[str, Any]) -> None:
     trainer = DiffusionDpoTrainer(
         model=model,
         args=arguments,
-        callbacks=[RayTrainCallback("dpo")],
+        callbacks=[RayTrainCallback("dpo", settings.get("logged"))],
         family=family,
         batches=batches,
         noising=Noising(objective_of(scheduler, config, family.tokens), config, settings["seed"]),

@@ -51,7 +51,8 @@ class RewardTrainer(SFTTrainer):
 def reward_loop(settings: dict[str, Any]) -> None:
     """One Ray Train worker.
 
-    settings: `train` (RewardConfig), `clips` (ClipConfig), `base`, `protocol`, `seed`, `stage`.
+    settings: `train` (RewardConfig), `clips` (ClipConfig), `base`, `protocol`, `seed`, `stage`, `logged` (of
+    `RayTrainCallback`, or missing).
     """
     config = RewardConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
@@ -82,7 +83,7 @@ def reward_loop(settings: dict[str, Any]) -> None:
         args=arguments,
         processing_class=processor,
         data_collator=lambda rows: rows,
-        callbacks=[RayTrainCallback("reward")],
+        callbacks=[RayTrainCallback("reward", settings.get("logged"))],
         batches=batches,
     )
     run_trainer(trainer, checkpoint)

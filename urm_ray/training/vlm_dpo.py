@@ -111,7 +111,7 @@ def vlm_dpo_loop(settings: dict[str, Any]) -> None:
     """One Ray Train worker.
 
     settings: `train` (VlmDpoConfig), `clips` (ClipConfig), `policy`, `reference_digest`, `seed`, `stage`, `rows` (of
-    the shuffle window).
+    the shuffle window), `logged` (of `RayTrainCallback`, or missing).
     """
     config = VlmDpoConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
@@ -143,7 +143,7 @@ def vlm_dpo_loop(settings: dict[str, Any]) -> None:
         processing_class=processor,
         # Adapters that came with the model would make TRL keep a second, frozen set of them as the reference.
         peft_config=peft_config(model, config.lora) if config.lora else None,
-        callbacks=[RayTrainCallback("dpo")],
+        callbacks=[RayTrainCallback("dpo", settings.get("logged"))],
         batches=batches,
         config=config,
     )
