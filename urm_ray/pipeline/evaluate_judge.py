@@ -16,6 +16,7 @@ from urm_ray.models import resolve
 from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.ledger import SharedLedger
+from urm_ray.pipeline.placement import need_pools
 from urm_ray.pipeline.pools import bind, judge_pool, use_threads
 from urm_ray.pipeline.progress import Progress
 from urm_ray.pipeline.run import Run
@@ -86,6 +87,7 @@ def _ask(run: Run, name: str, path: str, folder: str, files: list[str], min_mass
         return
     connect()
     judge = run.config.judge
+    need_pools(name, {"judge.actors": judge.actors})
     progress = Progress(name, sum(store.row_count(u["file"]) for u in todo))
     ledger = SharedLedger(name, progress.total, run.config.run.put_aside_share)
     asked = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(

@@ -12,6 +12,7 @@ from urm_ray.config_policy import understands
 from urm_ray.config_training import Task, TrainConfig
 from urm_ray.models import resolve
 from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.placement import need_workers
 from urm_ray.pipeline.read_pairs import READ, encode_pairs, refer_pairs, reference_of
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
@@ -43,6 +44,7 @@ def train_dpo(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     rows = training_rows(stage.units(READ), columns.names, passes_needed(pairs[None], config)).map_batches(
         usable, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
     )
+    need_workers(stage.name, config)
     launch(loop, settings, config, stage, rows)
     store.delete_dir(stage.path(READ))
     history = store.read_json(stage.path("history.json"))

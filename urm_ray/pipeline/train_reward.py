@@ -9,6 +9,7 @@ from urm_ray.models import resolve
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.mix_report import MIX, mix_lines, mix_report
 from urm_ray.pipeline.mixture import mixture
+from urm_ray.pipeline.placement import need_workers
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
 from urm_ray.store import Stage
@@ -40,6 +41,7 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
         "seed": run.config.run.seed,
         "stage": stage.uri,
     }
+    need_workers(stage.name, config)
     launch(reward_loop, settings, config, stage, rows)
     history = store.read_json(stage.path("history.json"))
     return {"steps": history[-1]["step"], "final_loss": history[-1]["loss"]}

@@ -39,7 +39,10 @@ def launch(
         until_stopped(loop),
         train_loop_config=settings,
         scaling_config=ScalingConfig(
-            num_workers=config.workers, use_gpu=config.use_gpu, resources_per_worker=resources
+            num_workers=config.workers,
+            use_gpu=config.use_gpu,
+            resources_per_worker=resources,
+            label_selector=config.label_selector or None,
         ),
         run_config=RunConfig(
             name="train",
