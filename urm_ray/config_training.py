@@ -106,9 +106,9 @@ class TrainConfig(Placement):
 
     workers: int = Field(1, ge=1)
     min_workers: int | None = Field(None, ge=1)
-    """Set it below `workers` to train on with fewer while there are not enough nodes, and on more again once there are;
-    at each change the training goes on from its last checkpoint. Each then does the work of several, so that a step has
-    the same rows; so `workers` is a multiple of as many as there ever are."""
+    """Set it below `workers` to train with fewer while there are not enough nodes, and with more once there are; at
+    each change the training goes on from its last checkpoint, under any ZeRO stage. Fewer workers each do the work of
+    several, so that a step has the same rows and `workers` is a multiple of as many as there are."""
     num_cpus: float = 1
     """CPUs of one worker."""
     use_gpu: bool = False
@@ -139,6 +139,12 @@ class TrainConfig(Placement):
     def _log_where_saved(self) -> TrainConfig:
         if self.checkpoint_steps % self.log_steps:
             raise ValueError("checkpoint_steps must be a multiple of log_steps")
+        return self
+
+    @model_validator(mode="after")
+    def _shares_are_carried_evenly(self) -> TrainConfig:
+        if self.min_workers and self.workers % self.min_workers:
+            raise ValueError(f"min_workers must divide workers ({self.workers}): each then does the work of as many")
         return self
 
 

@@ -15,7 +15,7 @@ from urm_ray.store import Stage
 pytestmark = pytest.mark.local
 
 SAMPLER_S, JUDGE_S = 0.3, 0.1
-"""Of a prompt: three samplers keep one judge busy, so of four actors two of each make two thirds of what is possible."""
+"""Of a prompt: three samplers keep one judge busy, and two of each make two thirds of what four actors can."""
 UNIT, PROMPTS = 2, 80
 
 

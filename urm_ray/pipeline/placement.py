@@ -51,7 +51,7 @@ def fits(selector: dict[str, str], wanted: dict[str, float], node: dict[str, Any
 
 
 def chosen(wanted: str, label: str | None) -> bool:
-    """Whether a label's value, None where a node lacks it, is what a selector wants: `a`, `!a`, `in(a, b)` or not in."""
+    """Whether a label's value, None where a node lacks it, is what a selector wants."""
     negated, values = wanted.startswith("!"), wanted.removeprefix("!")
     listed = re.fullmatch(r"in\((.*)\)", values)
     among = [one.strip() for one in listed[1].split(",")] if listed else [values]
