@@ -93,6 +93,22 @@ class BudgetConfig(Section):
         if least > self.total:
             raise ValueError(f"budget: {self.total:g} is less than the actors of {', '.join(pools)}: {least:g}")
 
+    def split(self, seconds: dict[str, float], pools: dict[str, PoolConfig]) -> dict[str, int]:
+        """How many actors each pool gets so that the slowest is as fast as can be, and nothing is spent on the others.
+
+        seconds: of one actor for a row, by pool. Each step gives an actor to the pool that all wait for; what is left
+        when it can have no more would speed nothing up.
+        """
+        sizes = {name: pool.actors for name, pool in pools.items()}
+        left = self.total - sum(self.cost(pools[name]) * size for name, size in sizes.items())
+        while True:
+            slowest = max(sizes, key=lambda name: seconds[name] / sizes[name])
+            cost, most = self.cost(pools[slowest]), pools[slowest].max_actors
+            if not cost or cost > left + 1e-9 or (most is not None and sizes[slowest] >= most):
+                return sizes
+            sizes[slowest] += 1
+            left -= cost
+
 
 class LoraConfig(Section):
     rank: int = Field(16, ge=1)

@@ -6,7 +6,7 @@ import pytest
 from urm_ray import store
 from urm_ray.config_training import BudgetConfig, PoolConfig
 from urm_ray.pipeline import balance
-from urm_ray.pipeline.balance import Notes, Pools, seconds_a_row, split
+from urm_ray.pipeline.balance import Notes, Pools, seconds_a_row
 from urm_ray.store import Stage
 
 UNITS = [{"unit": n, "rows": 8} for n in range(60)]
@@ -45,7 +45,7 @@ def notes(monkeypatch) -> Notes:
     ],
 )
 def test_each_pool_gets_what_keeps_the_others_from_waiting(seconds, total, sizes):
-    assert split(dict(zip(TWO, seconds, strict=True)), TWO, BudgetConfig(actors=total)) == dict(
+    assert BudgetConfig(actors=total).split(dict(zip(TWO, seconds, strict=True)), TWO) == dict(
         zip(TWO, sizes, strict=True)
     )
 
@@ -55,7 +55,7 @@ def test_no_other_split_is_faster():
     pools = {"sampler_pool": PoolConfig(num_gpus=1), "judge_pool": PoolConfig(num_gpus=2)}
     for seconds in ((1.0, 1.0), (4.0, 1.0), (1.0, 5.0), (0.3, 0.7), (2.0, 3.0)):
         took = dict(zip(pools, seconds, strict=True))
-        sizes = split(took, pools, budget)
+        sizes = budget.split(took, pools)
         rates = {
             (a, b): min(a / seconds[0], b / seconds[1])
             for a in range(1, 10)
@@ -68,12 +68,12 @@ def test_no_other_split_is_faster():
 def test_sizes_stay_within_what_a_pool_allows():
     pools = {"sampler_pool": PoolConfig(actors=2), "judge_pool": PoolConfig(max_actors=3)}
     seconds = {"sampler_pool": 1.0, "judge_pool": 50.0}
-    assert split(seconds, pools, BudgetConfig(actors=12)) == {"sampler_pool": 2, "judge_pool": 3}
+    assert BudgetConfig(actors=12).split(seconds, pools) == {"sampler_pool": 2, "judge_pool": 3}
 
 
 def test_nothing_is_spent_that_speeds_nothing_up():
     pools = {"sampler_pool": PoolConfig(num_gpus=1), "judge_pool": PoolConfig(num_gpus=4)}
-    assert split({"sampler_pool": 1.0, "judge_pool": 9.0}, pools, BudgetConfig(gpus=7)) == dict.fromkeys(pools, 1)
+    assert BudgetConfig(gpus=7).split({"sampler_pool": 1.0, "judge_pool": 9.0}, pools) == dict.fromkeys(pools, 1)
 
 
 def test_the_first_call_of_an_actor_and_time_between_calls_do_not_count():

@@ -120,7 +120,7 @@ class Pools(Mapping[str, PoolConfig]):
 
     def _resize(self, seconds: dict[str, float]) -> dict[str, int]:
         assert self.budget is not None
-        sizes = split(seconds, self.shared, self.budget)
+        sizes = self.budget.split(seconds, self.shared)
         for name, size in sizes.items():
             self._pools[name] = self.shared[name].model_copy(update={"actors": size, "max_actors": None})
         return sizes
@@ -135,23 +135,6 @@ class Pools(Mapping[str, PoolConfig]):
             return None
         found = store.read_json(self.file)
         return found["seconds"] if found["of"] == self._kind() else None
-
-
-def split(seconds: Mapping[str, float], pools: Mapping[str, PoolConfig], budget: BudgetConfig) -> dict[str, int]:
-    """How many actors each pool gets so that the slowest is as fast as can be, and nothing is spent on the others.
-
-    seconds: of one actor for a row, by pool. Each step gives an actor to the pool that all wait for; what is left when
-    it can have no more would speed nothing up.
-    """
-    sizes = {name: pool.actors for name, pool in pools.items()}
-    left = budget.total - sum(budget.cost(pools[name]) * size for name, size in sizes.items())
-    while True:
-        slowest = max(sizes, key=lambda name: seconds[name] / sizes[name])
-        cost, most = budget.cost(pools[slowest]), pools[slowest].max_actors
-        if cost > left + 1e-9 or (most is not None and sizes[slowest] >= most):
-            return sizes
-        sizes[slowest] += 1
-        left -= cost
 
 
 def seconds_a_row(calls: list[Call]) -> dict[str, float]:

@@ -72,11 +72,15 @@ def gpus(survey: Survey) -> Iterator[Finding]:
             yield warning(f"{name}.workers: {settings.workers} of {there} GPUs: the others stand idle meanwhile")
     for task in survey.prompted:
         own = config.policy(task)
-        for name, pools in (
-            ("generate", (own.generate.sampler_pool, own.generate.judge_pool)),
-            ("evaluate", (own.evaluate.sampler_pool, own.evaluate.judge_pool, own.evaluate.scorer_pool)),
+        for name, pools, budget in (
+            ("generate", (own.generate.sampler_pool, own.generate.judge_pool), own.generate.budget),
+            (
+                "evaluate",
+                (own.evaluate.sampler_pool, own.evaluate.judge_pool, own.evaluate.scorer_pool),
+                own.evaluate.budget,
+            ),
         ):
-            wanted = sum(map(pool_gpus, pools))
+            wanted = budget.gpus if budget and budget.gpus else sum(map(pool_gpus, pools))
             if wanted > there:
                 yield error(f"policies.{task}.{name}: its pools want {wanted:g} GPUs, and planning.gpus has {there}")
 
@@ -84,6 +88,8 @@ def gpus(survey: Survey) -> Iterator[Finding]:
 def balance(survey: Survey) -> Iterator[Finding]:
     """Whether the pools of a stage that stream into each other keep pace."""
     for task in survey.prompted:
+        if survey.config.policy(task).generate.budget:
+            continue
         stage, own = f"generate-{task}", {"sampler_pool": 0.0, "judge_pool": 0.0}
         works = [work for work in survey.works if work.stage == stage]
         if any(work.hours is None for work in works):
