@@ -19,6 +19,8 @@ from urm_ray.store import Stage
 
 TASK = "image_generation"
 CANDIDATES = 2
+WITHOUT_TORCH = patch("urm_ray.pipeline.actors.use_threads", lambda num_cpus: None)
+"""Actors stand sooner for it."""
 
 
 class SleepingSampler(Sampler):
@@ -55,7 +57,7 @@ class SleepingSample(Sample):
         _stands(self.folder_of_actors, "sampler")
         sampler = SleepingSampler(self.folder_of_actors)
         sampler.seconds = self.seconds
-        with patch("urm_ray.candidates.samplers.load_sampler", lambda *_: sampler):
+        with WITHOUT_TORCH, patch("urm_ray.candidates.samplers.load_sampler", lambda *_: sampler):
             super().__init__(**arguments)
 
 
@@ -71,7 +73,7 @@ class SleepingJudge(Judge):
         engine = SleepingEngine(self.folder_of_actors)
         engine.seconds = self.seconds
         scorer = JudgeScorer(engine, protocol("unified"))
-        with patch.object(JudgeScorer, "load", lambda *_, **__: scorer):
+        with WITHOUT_TORCH, patch.object(JudgeScorer, "load", lambda *_, **__: scorer):
             super().__init__(**arguments)
 
 

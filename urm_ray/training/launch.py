@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ray
 import ray.train
 from ray.data import Dataset, ExecutionOptions
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
@@ -73,9 +74,13 @@ def start_worker(config: TrainConfig, stage_uri: str) -> str:
 
     torch.set_num_threads(max(1, round(config.num_cpus)))
     deepspeed.init_distributed(dist_backend="nccl" if config.use_gpu else "gloo")
-    scratch = Path(tempfile.gettempdir()) / "urm_ray" / digest("train", stage_uri)
+    here = ray.get_runtime_context().get_node_id()
+    scratch = Path(tempfile.gettempdir()) / "urm_ray" / digest("train", stage_uri) / here
     if ray.train.get_context().get_local_rank() == 0:
-        shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left behind
+        others = {node["NodeID"] for node in ray.nodes() if node["Alive"]} - {here}  # one machine may be several nodes
+        for folder in scratch.parent.glob("*"):
+            if folder.name not in others:
+                shutil.rmtree(folder, ignore_errors=True)  # what a killed run left behind
         scratch.mkdir(parents=True)
     torch.distributed.barrier()
     context = ray.train.get_context()
