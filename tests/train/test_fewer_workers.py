@@ -20,12 +20,12 @@ LENGTH = {"steps": 6, "checkpoint_steps": 2, "num_cpus": 0.8}
 
 
 class Nodes:
-    """A head without CPUs for workers, and a node for each of two workers."""
+    """A head without CPUs, and a node for each of two workers."""
 
     def __init__(self) -> None:
         from ray.cluster_utils import Cluster
 
-        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0.5})
+        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
         self.nodes = [self.cluster.add_node(num_cpus=1) for _ in range(2)]
 
     def lose(self) -> None:
@@ -56,17 +56,22 @@ def nodes() -> Iterator[Nodes]:
 
 
 class Loss(threading.Thread):
-    """Takes a node away as soon as there is a checkpoint to go on from."""
+    """Takes a node away once there is a checkpoint of both workers to go on from."""
 
     def __init__(self, stage: Stage, nodes: Nodes) -> None:
         super().__init__(daemon=True)
         self.folder, self.nodes, self.is_lost = Path(stage.path("train")), nodes, False
 
     def run(self) -> None:
-        while not list(self.folder.glob("checkpoint_*/trainer_state.json")):
+        while not self._saved():
             time.sleep(0.02)
         self.nodes.lose()
         self.is_lost = True
+
+    def _saved(self) -> bool:
+        """Each worker has its own state of chance in a checkpoint."""
+        files = {file.name for file in self.folder.glob("checkpoint_*/*")}
+        return {"trainer_state.json", "rng_state_0.pth", "rng_state_1.pth"} <= files
 
 
 def figures(history: list[dict[str, Any]]) -> list[float]:
@@ -84,7 +89,7 @@ def with_a_loss(nodes: Nodes, folder: Path, train: Training, file: str, **change
     loss = Loss(stage, nodes)
     loss.start()
     elastic = train(stage, file, **LENGTH, min_workers=1, **changes)
-    assert loss.is_lost, "the training ended before its node was lost"
+    assert loss.is_lost, "the training ended before its node was lost, or had one worker from the start"
     assert len(nodes.nodes) == 1
     assert [entry["step"] for entry in elastic] == [1, 2, 3, 4, 5, 6]
     assert figures(elastic) == pytest.approx(figures(whole), rel=1e-3, abs=1e-6)

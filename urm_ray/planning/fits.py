@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from urm_ray.config_training import TrainConfig
 from urm_ray.planning.checks import Finding, error, warning
@@ -48,6 +49,13 @@ def memory(survey: Survey, pools: Sequence[Use]) -> Iterator[Finding]:
             yield error(f"{need}; {described(fit, training)} fits")
         elif peak > _TIGHT * usable:
             yield warning(f"{need}: rows that are longer than the plan takes them to be would not fit")
+        if peak <= usable and config.min_workers:
+            few = replace(training, config=config.model_copy(update={"workers": config.min_workers}))
+            if (alone := few.as_configured().peak) > usable:
+                yield warning(
+                    f"{setting}.min_workers: on {config.min_workers} workers it takes {alone / GIB:.1f} GiB a GPU, "
+                    "which do not fit: take more"
+                )
     for use in pools:
         if not use.fits(usable):
             share = usable * min(1.0, use.pool.num_gpus) / GIB
