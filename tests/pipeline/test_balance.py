@@ -120,14 +120,15 @@ def test_pools_are_measured_at_the_first_units_and_then_balanced(stage, notes, c
         }
     }
     assert capsys.readouterr().out == (
-        "[generate] measured, of one actor for a row: sampler_pool 3 s, judge_pool 1 s\n"
-        "[generate] of 8 actors: sampler_pool 6, judge_pool 2 actors\n"
+        "[generate] measured, in seconds of an actor for a row: sampler_pool 3, judge_pool 1\n"
+        "[generate] pools that share 8 actors, in actors: sampler_pool 6, judge_pool 2\n"
     )
 
 
 def test_what_was_measured_is_not_measured_again_unless_actors_are_others(stage, notes):
     worked(pools_of(stage, actors=8), notes, sampler_pool=3.0, judge_pool=1.0)
     assert worked(pools_of(stage, actors=8), notes) == [(60, {"sampler_pool": 6, "judge_pool": 2})]
+    assert pools_of(stage, actors=8).facts()["pools"]["judge_pool"] == {"actors": 2, "seconds_a_row": 1.0}
     assert worked(pools_of(stage, actors=4), notes) == [(60, {"sampler_pool": 3, "judge_pool": 1})]
     others = TWO | {"judge_pool": PoolConfig(accelerator_type="H100")}
     assert len(worked(pools_of(stage, others, actors=8), notes, sampler_pool=1.0, judge_pool=1.0)) == 2

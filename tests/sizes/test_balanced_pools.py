@@ -55,8 +55,8 @@ def test_pools_that_share_actors_are_balanced_by_what_is_measured(
     assert found["sampler_pool"]["seconds_a_row"] == pytest.approx(SAMPLER_S, rel=0.3)
     assert found["judge_pool"]["seconds_a_row"] == pytest.approx(JUDGE_S, rel=0.5)
     printed = capsys.readouterr().out
-    assert "[generate-image_generation] measured, of one actor for a row: sampler_pool 0.3" in printed
-    assert "[generate-image_generation] of 4 actors: sampler_pool 3, judge_pool 1 actors" in printed
+    assert "measured, in seconds of an actor for a row: sampler_pool 0.3" in printed
+    assert "[generate-image_generation] pools that share 4 actors, in actors: sampler_pool 3, judge_pool 1" in printed
     assert "pools" not in stages[1].manifest()
 
     assert stages[0].digest == stages[1].digest

@@ -84,7 +84,7 @@ class Pools(Mapping[str, PoolConfig]):
             sizes = self._resize(even)
             first = CALLS * max(sizes.values())
             if len(units) < WORTH * first:
-                print(f"[{self.stage.name}] too few units to measure its pools: {_listed(sizes)} actors", flush=True)
+                self._say(f"too few units to measure the pools that share {self._total}, in actors: {_listed(sizes)}")
                 yield units
                 return
             self._notes = _notes()
@@ -98,15 +98,18 @@ class Pools(Mapping[str, PoolConfig]):
         sizes = self._resize(known)
         if known is not even:
             self._seconds = known
-            took = _listed({name: f"{known[name]:.3g} s" for name in self.shared})
-            print(f"[{self.stage.name}] measured, of one actor for a row: {took}", flush=True)
-        print(f"[{self.stage.name}] of {self._of()}: {_listed(sizes)} actors", flush=True)
+            took = _listed({name: f"{known[name]:.3g}" for name in self.shared})
+            self._say(f"measured, in seconds of an actor for a row: {took}")
+        self._say(f"pools that share {self._total}, in actors: {_listed(sizes)}")
         yield units
 
     def facts(self) -> dict[str, Any]:
         """For the manifest: sizes and what they follow from; nothing where no budget is shared."""
         if not self.shared:
             return {}
+        if not self._seconds and (known := self._known()):  # there was nothing left to do
+            self._seconds = known
+            self._resize(known)
         pools = {
             name: {"actors": self[name].actors}
             | ({"seconds_a_row": round(self._seconds[name], 6)} if name in self._seconds else {})
@@ -114,7 +117,11 @@ class Pools(Mapping[str, PoolConfig]):
         }
         return {"pools": pools}
 
-    def _of(self) -> str:
+    def _say(self, words: str) -> None:
+        print(f"[{self.stage.name}] {words}", flush=True)
+
+    @property
+    def _total(self) -> str:
         assert self.budget is not None
         return f"{self.budget.gpus:g} GPUs" if self.budget.gpus else f"{self.budget.actors} actors"
 
