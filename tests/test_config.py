@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from urm_ray.config import Config
 from urm_ray.config_file import ConfigError, build
 from urm_ray.config_policy import ClipConfig
-from urm_ray.config_training import DpoConfig, LoraConfig, RewardConfig, VlmDpoConfig
+from urm_ray.config_training import DpoConfig, LoraConfig, PoolConfig, RewardConfig, VlmDpoConfig
 
 
 def refused(values: dict) -> str:
@@ -32,6 +32,16 @@ def refused(values: dict) -> str:
         (of_policy(dpo={"lr": 0}), f"policies.{TASK}.dpo.lr"),
         ({"run": 5}, "run"),
         ({"reward": {"zero_stage": 4}}, "reward.zero_stage"),
+        ({"reward": {"workers": 4, "min_workers": 3}}, "min_workers must divide workers (4)"),
+        ({"reward": {"workers": 2, "min_workers": 4}}, "min_workers must divide workers (2)"),
+        ({"reward": {"labels": {"group": "in()"}}}, "group: in() is not LABEL: value"),
+        ({"judge": {"actors": {"labels": {"-group": "a"}}}}, "-group: a is not LABEL: value"),
+        ({"judge": {"actors": {"labels": {"ray.io/accelerator-type": "A"}, "accelerator_type": "B"}}}, "leave one out"),
+        (of_policy(generate={"budget": {}}), "set gpus or actors"),
+        (of_policy(generate={"budget": {"gpus": 4, "actors": 4}}), "set gpus or actors"),
+        (of_policy(generate={"budget": {"gpus": 4}}), "none of sampler_pool, judge_pool has num_gpus"),
+        (of_policy(generate={"budget": {"actors": 1}}), "1 is less than the actors of sampler_pool, judge_pool: 2"),
+        (of_policy(evaluate={"budget": {"actors": 2}, "scorer_model": "clip"}), "judge_pool, scorer_pool: 3"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused(values, about):
@@ -58,6 +68,8 @@ def test_a_digest_changes_with_what_changes_a_result_and_with_nothing_else():
     assert digest({"judge": {"actors": {"actors": 9, "num_gpus": 1}}}) == same
     assert digest(of_policy(generate={"sampler_pool": {"actors": 5}}) | {"prepare": {"cpus": 0.5}}) == same
     assert digest({"run": {"dir": "elsewhere", "min_free_mib": 1}}) == same
+    pools = {"judge_pool": {"labels": {"group": "judge"}, "accelerator_type": "H100"}, "budget": {"actors": 9}}
+    assert digest(of_policy(generate=pools, evaluate=pools)) == same
     for change in (
         of_policy(sampler={"steps": 21}),
         of_policy(path="other"),
@@ -75,8 +87,9 @@ def test_the_place_of_a_training_does_not_change_its_digest(section):
         config = build(of_policy(dpo=change) | {"reward": change})
         return (config if section == "reward" else config.policy(TASK)).digest_of(section)
 
-    for change in ({"max_failures": 7}, {"num_cpus": 4}):
+    for change in ({"max_failures": 7}, {"num_cpus": 4}, {"accelerator_type": "H100"}, {"labels": {"group": "a"}}):
         assert digest(change) == digest({}), change
+    assert digest({"workers": 4, "min_workers": 2}) == digest({"workers": 4}) != digest({})
     assert digest({"steps": 7}) != digest({})
 
 
@@ -162,3 +175,14 @@ def test_a_task_can_have_other_numbers_of_rows():
     plain = Config(prepare={"train_prompts": 9})
     assert config.digest_of_prepare("image_generation") == plain.digest_of_prepare("image_generation")
     assert config.digest_of_prepare("video_generation") != plain.digest_of_prepare("video_generation")
+
+
+@pytest.mark.parametrize("wanted", ["judge", "!judge", "in(judge)", "in(a, b)", "!in(a,b)", "H100-80.GB_x"])
+def test_labels_are_what_ray_takes_for_a_selector(wanted):
+    from ray._private.label_utils import validate_label_selector
+
+    labels = {"urm-ray/group": wanted, "zone": "a"}
+    assert validate_label_selector(labels) is None
+    assert PoolConfig(labels=labels).label_selector == labels
+    pool = PoolConfig(labels=labels, accelerator_type="H100")
+    assert pool.label_selector == labels | {"ray.io/accelerator-type": "H100"}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from urm_ray.clips import Sampling
-from urm_ray.config_training import DpoConfig, PoolConfig, Section, Task, VlmDpoConfig
+from urm_ray.config_training import BudgetConfig, DpoConfig, PoolConfig, Section, Task, VlmDpoConfig
 from urm_ray.schema import digest
 
 
@@ -77,6 +77,14 @@ class GenerateConfig(Section):
     unit_rows: int = Field(8, ge=1)
     sampler_pool: PoolConfig = PoolConfig()
     judge_pool: PoolConfig = PoolConfig()
+    budget: BudgetConfig | None = None
+    """Set it to have the sizes of these pools balanced."""
+
+    @model_validator(mode="after")
+    def _budget_is_enough(self) -> GenerateConfig:
+        if self.budget:
+            self.budget.need({"sampler_pool": self.sampler_pool, "judge_pool": self.judge_pool})
+        return self
 
 
 class EvaluateConfig(Section):
@@ -94,6 +102,20 @@ class EvaluateConfig(Section):
     """Draws of the bootstrap behind the 95% intervals."""
     sampler_pool: PoolConfig = PoolConfig()
     judge_pool: PoolConfig = PoolConfig()
+    budget: BudgetConfig | None = None
+    """Set it to have the sizes of these pools balanced."""
+
+    @property
+    def pools(self) -> dict[str, PoolConfig]:
+        """By name; without that of a scorer that has no model."""
+        pools = {"sampler_pool": self.sampler_pool, "judge_pool": self.judge_pool}
+        return pools | ({"scorer_pool": self.scorer_pool} if self.scorer_model else {})
+
+    @model_validator(mode="after")
+    def _budget_is_enough(self) -> EvaluateConfig:
+        if self.budget:
+            self.budget.need(self.pools)
+        return self
 
 
 class PolicyConfig(ModelConfig):
@@ -130,6 +152,10 @@ _PLACEMENT = {
     "judge_pool",
     "scorer_pool",
     "encode_pool",
+    "budget",
+    "labels",
+    "accelerator_type",
+    "min_workers",
     "actors",
     "cpus",
     "num_cpus",

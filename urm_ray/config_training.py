@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Task = Literal["image_generation", "image_understanding", "video_generation", "video_understanding"]
 
@@ -13,7 +14,42 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class PoolConfig(Section):
+_WORD = r"[a-zA-Z0-9]([\w.-]{0,61}[a-zA-Z0-9])?"
+_LABEL = re.compile(rf"([\w.-]{{1,253}}/)?{_WORD}", re.ASCII)
+_WANTED = re.compile(rf"!?({_WORD}|in\({_WORD}(, ?{_WORD})*\))", re.ASCII)
+_ACCELERATOR = "ray.io/accelerator-type"
+
+
+class Placement(Section):
+    """Which nodes something runs on."""
+
+    accelerator_type: str | None = None
+    """The value of the node label `ray.io/accelerator-type`, such as H100; None takes any node."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """What the labels of a node must be, as Ray's label selectors say it: `{urm-ray/group: judge}`, or in place of the
+    value `!judge`, `in(judge, spare)`, `!in(judge, spare)`. A node has them by `ray start --labels` or of its group."""
+
+    @field_validator("labels")
+    @classmethod
+    def _as_ray_reads_them(cls, labels: dict[str, str]) -> dict[str, str]:
+        for label, wanted in labels.items():
+            if not _LABEL.fullmatch(label) or not _WANTED.fullmatch(wanted):
+                raise ValueError(f"labels: {label}: {wanted} is not LABEL: value, !value, in(a, b) or !in(a, b)")
+        return labels
+
+    @model_validator(mode="after")
+    def _one_accelerator(self) -> Placement:
+        if self.accelerator_type and _ACCELERATOR in self.labels:
+            raise ValueError(f"accelerator_type and labels both say {_ACCELERATOR}: leave one out")
+        return self
+
+    @property
+    def label_selector(self) -> dict[str, str]:
+        """All that is asked of a node's labels."""
+        return self.labels | ({_ACCELERATOR: self.accelerator_type} if self.accelerator_type else {})
+
+
+class PoolConfig(Placement):
     """A pool of Ray actors that each hold one model."""
 
     actors: int = Field(1, ge=1)
@@ -21,11 +57,57 @@ class PoolConfig(Section):
     """Set it above `actors` to let the pool grow when work waits."""
     num_cpus: float = 1
     num_gpus: float = 0
-    accelerator_type: str | None = None
-    """The value of the node label `ray.io/accelerator-type`, such as H100; None takes any node."""
     row_limit_s: float = Field(7200.0, gt=0)
     """An actor that is busy with one row for longer, a prompt with all its candidates, is hung: another takes its
     place. Where rows share batches, so many times longer for all."""
+
+
+class BudgetConfig(Section):
+    """What the pools of a stage share: how much each of them gets is decided by how fast their actors are, which is
+    measured at the stage's first units. `actors` of a pool is then the least that it gets, `max_actors` the most."""
+
+    gpus: float | None = Field(None, gt=0)
+    """That the pools with `num_gpus` have together; others keep their sizes."""
+    actors: int | None = Field(None, ge=1)
+    """That all pools have together."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> BudgetConfig:
+        if (self.gpus is None) == (self.actors is None):
+            raise ValueError("budget: set gpus or actors")
+        return self
+
+    @property
+    def total(self) -> float:
+        return self.gpus or self.actors or 0
+
+    def cost(self, pool: PoolConfig) -> float:
+        """Of one actor; 0 where the pool takes no part."""
+        return 1 if self.actors else pool.num_gpus
+
+    def need(self, pools: dict[str, PoolConfig]) -> None:
+        """ValueError unless all pools can have their least sizes at the same time, and one takes part."""
+        least = sum(self.cost(pool) * pool.actors for pool in pools.values())
+        if not least:
+            raise ValueError(f"budget: none of {', '.join(pools)} has num_gpus")
+        if least > self.total:
+            raise ValueError(f"budget: {self.total:g} is less than the actors of {', '.join(pools)}: {least:g}")
+
+    def split(self, seconds: dict[str, float], pools: dict[str, PoolConfig]) -> dict[str, int]:
+        """How many actors each pool gets so that the slowest is as fast as can be, and nothing is spent on the others.
+
+        seconds: of one actor for a row, by pool. Each step gives an actor to the pool that all wait for; what is left
+        when it can have no more would speed nothing up.
+        """
+        sizes = {name: pool.actors for name, pool in pools.items()}
+        left = self.total - sum(self.cost(pools[name]) * size for name, size in sizes.items())
+        while True:
+            slowest = max(sizes, key=lambda name: seconds[name] / sizes[name])
+            cost, most = self.cost(pools[slowest]), pools[slowest].max_actors
+            if not cost or cost > left + 1e-9 or (most is not None and sizes[slowest] >= most):
+                return sizes
+            sizes[slowest] += 1
+            left -= cost
 
 
 class LoraConfig(Section):
@@ -35,10 +117,14 @@ class LoraConfig(Section):
     targets: str | list[str] = "all-linear"
 
 
-class TrainConfig(Section):
+class TrainConfig(Placement):
     """What every training has in common: Ray Train workers, DeepSpeed ZeRO, optimizer and checkpoints."""
 
     workers: int = Field(1, ge=1)
+    min_workers: int | None = Field(None, ge=1)
+    """Set it below `workers` to train with fewer while there are not enough nodes, and with more once there are; at
+    each change the training goes on from its last checkpoint, under any ZeRO stage. Fewer workers each do the work of
+    several, so that a step has the same rows and `workers` is a multiple of as many as there are."""
     num_cpus: float = 1
     """CPUs of one worker."""
     use_gpu: bool = False
@@ -69,6 +155,12 @@ class TrainConfig(Section):
     def _log_where_saved(self) -> TrainConfig:
         if self.checkpoint_steps % self.log_steps:
             raise ValueError("checkpoint_steps must be a multiple of log_steps")
+        return self
+
+    @model_validator(mode="after")
+    def _shares_are_carried_evenly(self) -> TrainConfig:
+        if self.min_workers and self.workers % self.min_workers:
+            raise ValueError(f"min_workers must divide workers ({self.workers}): each then does the work of as many")
         return self
 
 

@@ -17,6 +17,7 @@ from urm_ray import schema, store
 from urm_ray.config import Config
 from urm_ray.config_training import Task
 from urm_ray.pipeline import generate_pairs
+from urm_ray.pipeline.balance import Pools
 from urm_ray.pipeline.judge_model import judge_model
 from urm_ray.pipeline.pools import actor_pool, bind
 from urm_ray.pipeline.run import Run, execute
@@ -142,7 +143,8 @@ class Pipeline:
 
     def sampled(self, run: Run, stage: Stage) -> Took:
         """Writes candidate sets alone."""
-        gate = Gate(self.actors)
+        gate, sampler = Gate(self.actors), run.config.policy(TASK).generate.sampler_pool
+        pools = Pools(stage, {"sampler_pool": sampler}, None)
         start = time.time()
         with patch.object(generate_pairs, "Sample", gated(self.sample, gate, **self.attributes or {})):
             stream_units(
@@ -152,7 +154,7 @@ class Pipeline:
                 self.unit_rows,
                 "prompt_id",
                 schema.CANDIDATE_SET,
-                lambda units, ledger: generate_pairs._candidates(run, stage, TASK, units, ledger),
+                lambda units, ledger: generate_pairs._candidates(run, stage, TASK, units, ledger, pools),
             )
         return self._took(gate, start)
 

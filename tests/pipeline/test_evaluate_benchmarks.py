@@ -69,6 +69,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
     monkeypatch.setattr(JudgeScorer, "load", load)
     monkeypatch.setattr(module, "ray", SimpleNamespace(data=found))
     monkeypatch.setattr(module, "connect", lambda: None)
+    monkeypatch.setattr(module, "need_pools", lambda *_: None)
     monkeypatch.setattr(module, "SharedLedger", Ledger)
     return found
 

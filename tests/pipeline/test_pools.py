@@ -12,6 +12,12 @@ def test_a_pool_has_as_many_actors_as_it_may():
     assert (fixed["compute"].min_size, fixed["compute"].max_size) == (3, 3)
     assert (growing["compute"].min_size, growing["compute"].max_size) == (2, 5)
     assert "num_gpus" not in fixed
+    assert "label_selector" not in fixed
+
+
+def test_a_pool_is_where_its_labels_are():
+    placed = actor_pool(PoolConfig(accelerator_type="H100", labels={"group": "!judge"}))
+    assert placed["label_selector"] == {"group": "!judge", "ray.io/accelerator-type": "H100"}
 
 
 def test_a_judge_in_transformers_is_asked_about_one_batch_at_a_time():

@@ -188,3 +188,12 @@ def test_pools_out_of_step_are_warned_of():
     one = survey(policy=on_gpus(), planning=rates)
     (said,) = [f.sentence for f in fits.balance(one)]
     assert said.startswith(f"{OWN}.generate.sampler_pool: sets the pace at 222 hours")
+
+
+def test_fewer_workers_than_a_training_fits_on_are_warned_of():
+    wide = training(1.0, 0.1)
+    few = replace(wide, config=wide.config.model_copy(update={"workers": 16, "min_workers": 1}), trained=6 * 10**9)
+    ((kind, said),) = told(few)
+    assert kind == "warning"
+    assert said.startswith("reward.min_workers: on 1 workers it takes ")
+    assert told(replace(few, config=few.config.model_copy(update={"min_workers": 8}))) == []

@@ -2,6 +2,7 @@ import pytest
 from planning.runs import ABOUT_IMAGE, IMAGE, VIDEO, on_gpus, survey
 
 from urm_ray.config_planning import ThroughputConfig
+from urm_ray.planning import fits
 from urm_ray.planning.devices import Device, device, devices, stated
 from urm_ray.planning.serving import Serving
 from urm_ray.planning.work import Clock, Work, pool_gpus, stage_hours
@@ -120,3 +121,16 @@ def test_pools_have_their_largest_size():
         )
         == 2.5
     )
+
+
+def test_pools_that_share_a_budget_are_planned_as_they_will_be_balanced():
+    rates = {"throughputs": {"measured": {f"generate-{IMAGE}: pictures": 0.001}}}
+    policy = on_gpus(budget={"gpus": 6})
+    one = survey(policy=policy, planning=rates)
+    gpus = {work.pool: work.gpus for work in one.works if work.stage == f"generate-{IMAGE}"}
+    assert gpus == {"sampler_pool": 5, "judge_pool": 1}
+    other = {work.pool: work.gpus for work in one.works if work.stage == f"baseline-{IMAGE}"}
+    assert other["sampler_pool"] == other["judge_pool"] == 1
+    assert not list(fits.balance(one))
+    wanted = f"policies.{IMAGE}.generate: its pools want 9 GPUs"
+    assert any(f.sentence.startswith(wanted) for f in fits.gpus(survey(policy=on_gpus(budget={"gpus": 9}))))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from urm_ray.media import MediaError
-from urm_ray.training.stream import ShardBatches
+from urm_ray.training.stream import DealtBatches, ShardBatches
 
 
 class Shard:
@@ -114,3 +114,31 @@ def test_a_trainer_that_stops_early_leaves_no_thread_behind():
     while any(thread.name == "batches" for thread in threading.enumerate()):
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_one_worker_sees_in_a_step_what_two_would(turn):
+    def share(first: int, start: int = 0) -> ShardBatches:
+        return ShardBatches(Shard(60), lambda t: [first + i for i in t["id"].to_pylist()], 3, 4 * turn, start, 7, 100)
+
+    two = [list(share(first)) for first in (0, 1000)]
+    both = DealtBatches([share(0), share(1000)], turn)
+    seen = list(both)
+    steps = [[one for batches in two for one in batches[n * turn : (n + 1) * turn]] for n in range(4)]
+    assert [seen[n * 2 * turn : (n + 1) * 2 * turn] for n in range(4)] == steps
+    assert len(both) == len(seen) == 8 * turn
+    # A restart after the second step.
+    resumed = DealtBatches([share(0, 2 * turn), share(1000, 2 * turn)], turn)
+    assert list(resumed) == seen[4 * turn :]
+    assert resumed.start == 2 * turn
+
+
+def test_no_share_is_waited_for_before_all_are_asked():
+    asked = threading.Barrier(2, timeout=10)
+
+    class Together(Shard):
+        def iter_batches(self, **options):
+            asked.wait()
+            yield from super().iter_batches(**options)
+
+    assert len(list(DealtBatches([batches(Together(30), Collate()) for _ in range(2)], 1))) == 10

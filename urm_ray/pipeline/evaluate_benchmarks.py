@@ -29,6 +29,7 @@ from urm_ray.pipeline.attempts import Care
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.counts import of_row
 from urm_ray.pipeline.ledger import SharedLedger
+from urm_ray.pipeline.placement import need_pools
 from urm_ray.pipeline.pools import bind, judge_pool
 from urm_ray.pipeline.progress import Progress
 from urm_ray.pipeline.units import pending
@@ -139,6 +140,7 @@ def _ask(config: BenchmarkConfig, label: str, checkpoint: str, trials: Sequence[
         connect()
         progress = Progress(f"benchmarks: {label}", len(todo), unit="units")
         pool = config.judge.actors
+        need_pools(label, {"judge.actors": pool})
         care = Care(SharedLedger(label, len(todo) * config.unit_rows, config.put_aside_share), pool.row_limit_s)
         work = bind(AskUnits, config=config.judge.model_dump(), path=checkpoint, num_cpus=pool.num_cpus, care=care)
         asked = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(

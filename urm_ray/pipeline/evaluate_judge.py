@@ -17,6 +17,7 @@ from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.counts import Counts, noted, of_row
 from urm_ray.pipeline.ledger import SharedLedger
+from urm_ray.pipeline.placement import need_pools
 from urm_ray.pipeline.pools import bind, judge_pool, use_threads
 from urm_ray.pipeline.progress import Progress
 from urm_ray.pipeline.run import Run
@@ -95,6 +96,7 @@ def _ask(run: Run, stage: Stage, name: str, path: str, files: list[str], min_mas
     rows = {file: store.row_count(file) for file in files}
     left = sum(rows[u["file"]] for u in todo)
     title = f"{stage.name}: {name}"
+    need_pools(title, {"judge.actors": judge.actors})
     progress = Progress(title, sum(rows.values()), sum(rows.values()) - left, stage=stage)
     ledger = SharedLedger(title, left, run.config.run.put_aside_share)
     asked = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(

@@ -12,6 +12,7 @@ from urm_ray.evaluation.policy import compare_policies, is_hacking
 from urm_ray.models import resolve
 from urm_ray.pipeline.actors import Judge, Sample, Score
 from urm_ray.pipeline.attempts import Care
+from urm_ray.pipeline.balance import Pools
 from urm_ray.pipeline.judge_model import judge_model
 from urm_ray.pipeline.ledger import SharedLedger
 from urm_ray.pipeline.pools import actor_pool, bind, judge_pool
@@ -28,12 +29,12 @@ FIGURE_COLUMNS = ["prompt_id", "prompt", "point_verdicts", "figures"]
 def baseline(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     """The policy as it was: `before` of every alignment of it that has the same judge, prompts and seeds."""
     path = run.config.policy(task).path
-    return {"prompts": _measure(run, stage, task, "before", resolve(path), run.model_digest(path))}
+    return _measure(run, stage, task, "before", resolve(path), run.model_digest(path))
 
 
 def evaluate_policy(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     dpo, settings = run.finished("dpo", task), run.config.policy(task).evaluate
-    _measure(run, stage, task, "after", store.local_dir(dpo.path("model")), dpo.digest)
+    measured = _measure(run, stage, task, "after", store.local_dir(dpo.path("model")), dpo.digest)
     before = run.finished("baseline", task).rows("before", FIGURE_COLUMNS).to_pylist()
     after = stage.rows("after", FIGURE_COLUMNS).to_pylist()
     figures = compare_policies(before, after, settings.headline, run.config.run.seed, settings.resamples)
@@ -44,53 +45,58 @@ def evaluate_policy(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     )
     if is_hacking(figures):
         print(f"[{stage.name}] REWARD HACKING: the judge's own score rose and {settings.headline} fell", flush=True)
-    return {"figures": figures}
+    return measured | {"figures": figures}
 
 
-def _measure(run: Run, stage: Stage, task: Task, part: str, path: str, weights: str) -> int:
+def _measure(run: Run, stage: Stage, task: Task, part: str, path: str, weights: str) -> dict[str, Any]:
     """Writes what the policy in a folder makes of the held-out prompts, judged and scored, as a part of a stage.
 
-    weights: their digest. Returns the number of prompts.
+    weights: their digest. Returns the number of prompts and, where its pools share a budget, their sizes.
     """
     judge, settings, dump = judge_model(run), run.config.policy(task).evaluate, run.config.model_dump()
+    pools = Pools(stage, settings.pools, settings.budget)
 
     def operators(units: Any, ledger: SharedLedger) -> Any:
-        rows = units.map_batches(
-            bind(
-                Sample,
-                config=dump,
-                task=task,
-                path=path,
-                sampler_digest=run.sampler_digest(task, weights),
-                count=settings.seeds_per_prompt,
-                folder=stage.path(part),
-                num_cpus=settings.sampler_pool.num_cpus,
-                care=Care(ledger, settings.sampler_pool.row_limit_s),
-            ),
-            batch_size=1,
-            batch_format="pyarrow",
-            **actor_pool(settings.sampler_pool),
+        sampler, judges = pools["sampler_pool"], pools["judge_pool"]
+        sample = bind(
+            Sample,
+            config=dump,
+            task=task,
+            path=path,
+            sampler_digest=run.sampler_digest(task, weights),
+            count=settings.seeds_per_prompt,
+            folder=stage.path(part),
+            num_cpus=sampler.num_cpus,
+            care=Care(ledger, sampler.row_limit_s),
         )
-        rows = rows.map_batches(
-            bind(
-                Judge,
-                config=dump,
-                path=judge.path,
-                judge_digest=judge.digest,
-                scales=judge.scales,
-                num_cpus=settings.judge_pool.num_cpus,
-                rank=False,
-                care=Care(ledger, settings.judge_pool.row_limit_s),
-            ),
+        ask = bind(
+            Judge,
+            config=dump,
+            path=judge.path,
+            judge_digest=judge.digest,
+            scales=judge.scales,
+            num_cpus=judges.num_cpus,
+            rank=False,
+            care=Care(ledger, judges.row_limit_s),
+        )
+        rows = units.map_batches(
+            pools.timed("sampler_pool", sample), batch_size=1, batch_format="pyarrow", **actor_pool(sampler)
+        ).map_batches(
+            pools.timed("judge_pool", ask),
             batch_size=None,
             batch_format="pyarrow",
             udf_modifying_row_count=False,
-            **judge_pool(settings.judge_pool, run.config.judge),
+            **judge_pool(judges, run.config.judge),
         )
         care = Care(ledger, settings.scorer_pool.row_limit_s)
         if settings.scorer_model:
             score = bind(Score, scorer=settings.scorer, model=settings.scorer_model, care=care)
-            return rows.map_batches(score, batch_size=None, batch_format="pyarrow", **actor_pool(settings.scorer_pool))
+            return rows.map_batches(
+                pools.timed("scorer_pool", score),
+                batch_size=None,
+                batch_format="pyarrow",
+                **actor_pool(pools["scorer_pool"]),
+            )
         return rows.map_batches(
             Score(settings.scorer, care=care), batch_size=None, batch_format="pyarrow", num_cpus=LIGHT
         )
@@ -108,6 +114,7 @@ def _measure(run: Run, stage: Stage, task: Task, part: str, path: str, weights: 
         operators,
         put_aside_share=run.config.run.put_aside_share,
         stage=stage,
+        pools=pools,
     )
     quarantined(stage, part)
-    return sum(store.row_count(file) for file in files)
+    return {"prompts": sum(store.row_count(file) for file in files)} | pools.facts()

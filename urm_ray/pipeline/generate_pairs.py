@@ -18,6 +18,7 @@ from urm_ray.pairs.sifting import last_place
 from urm_ray.pairs.standings import STANDINGS, STANDINGS_FROM, standings
 from urm_ray.pipeline.actors import AskNothing, Judge, ReadCandidates, Sample, Sift
 from urm_ray.pipeline.attempts import Care
+from urm_ray.pipeline.balance import Pools
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.judge_model import judge_model
 from urm_ray.pipeline.ledger import SharedLedger
@@ -36,29 +37,33 @@ AUDIT_COLUMNS = ["dropped", "pairs_asked", "orders_agreed", "first_preferred"]
 def generate(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     """Writes `schema.JUDGED_SET` units: every candidate and every verdict, however pairs are made of them later."""
     config, own, judge = run.config, run.config.policy(task), judge_model(run)
-    pools = own.generate
+    working = {} if own.candidates_path else {"sampler_pool": own.generate.sampler_pool}
+    working |= {"judge_pool": own.generate.judge_pool} if config.pairs.asks else {}
+    pools = Pools(stage, working, own.generate.budget)
     dump = config.model_dump()
 
     judge_digest = schema.digest(config.digest_of("judge"), judge.digest)
 
     def operators(units: Any, ledger: SharedLedger) -> Any:
-        sets = _candidates(run, stage, task, units, ledger)
+        sets = _candidates(run, stage, task, units, ledger, pools)
         if not config.pairs.asks:
             return sets.map_batches(AskNothing(judge_digest), batch_size=1, batch_format="pyarrow", num_cpus=LIGHT)
+        pool = pools["judge_pool"]
+        work = bind(
+            Judge,
+            config=dump,
+            path=judge.path,
+            judge_digest=judge_digest,
+            scales=judge.scales,
+            num_cpus=pool.num_cpus,
+            care=Care(ledger, pool.row_limit_s),
+        )
         return sets.map_batches(
-            bind(
-                Judge,
-                config=dump,
-                path=judge.path,
-                judge_digest=judge_digest,
-                scales=judge.scales,
-                num_cpus=pools.judge_pool.num_cpus,
-                care=Care(ledger, pools.judge_pool.row_limit_s),
-            ),
+            pools.timed("judge_pool", work),
             batch_size=None,
             batch_format="pyarrow",
             udf_modifying_row_count=False,
-            **judge_pool(pools.judge_pool, config.judge),
+            **judge_pool(pool, config.judge),
         )
 
     prompts = run.finished("prepare", task).units("train_prompts")
@@ -68,17 +73,19 @@ def generate(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
         stage.name,
         prompts,
         stage.path("judged"),
-        pools.unit_rows,
+        own.generate.unit_rows,
         "prompt_id",
         schema.JUDGED_SET,
         operators,
         put_aside_share=config.run.put_aside_share,
         stage=stage,
+        pools=pools,
     )
     need_spread(_rows(stage, "judged", ["point_verdicts", "scale"]))
     write_standings(stage)
     prompts_done = sum(store.row_count(file) for file in stage.units("judged"))
-    return {"prompts": prompts_done, "at_work": busy, "quarantined": quarantined(stage, "judged")}
+    facts = {"prompts": prompts_done, "at_work": busy, "quarantined": quarantined(stage, "judged")}
+    return facts | pools.facts()
 
 
 def _rows(stage: Stage, part: str, columns: list[str]) -> Iterator[dict[str, Any]]:
@@ -87,14 +94,14 @@ def _rows(stage: Stage, part: str, columns: list[str]) -> Iterator[dict[str, Any
         yield from store.read_leaves(file, columns).to_pylist()
 
 
-def _candidates(run: Run, stage: Stage, task: Task, units: Any, ledger: SharedLedger) -> Any:
+def _candidates(run: Run, stage: Stage, task: Task, units: Any, ledger: SharedLedger, pools: Pools) -> Any:
     """Adds the operator that turns units of prompts into candidate sets: sampled by the policy, or read from files."""
     own = run.config.policy(task)
     if own.candidates_path:
         sampler_digest = schema.digest("candidates", fingerprint(own.candidates_path))
         read = ReadCandidates(own.candidates_path, task, sampler_digest)
         return units.map_batches(read, batch_size=1, batch_format="pyarrow", num_cpus=LIGHT)
-    pool = own.generate.sampler_pool
+    pool = pools["sampler_pool"]
     sample = bind(
         Sample,
         config=run.config.model_dump(),
@@ -106,7 +113,9 @@ def _candidates(run: Run, stage: Stage, task: Task, units: Any, ledger: SharedLe
         num_cpus=pool.num_cpus,
         care=Care(ledger, pool.row_limit_s),
     )
-    return units.map_batches(sample, batch_size=1, batch_format="pyarrow", **actor_pool(pool))
+    return units.map_batches(
+        pools.timed("sampler_pool", sample), batch_size=1, batch_format="pyarrow", **actor_pool(pool)
+    )
 
 
 def write_standings(stage: Stage) -> None:

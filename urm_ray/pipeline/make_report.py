@@ -46,6 +46,6 @@ def make_report(run: Run, stage: Stage) -> dict[str, Any]:
     store.write_json(stage.path("report.json"), figures)
     store.write_json(store.join(run.folder.uri, "report.json"), figures)
     store.write_bytes(store.join(run.folder.uri, "report.html"), render_page(sources, figures).encode())
-    store.delete(store.join(run.folder.uri, UNFINISHED))
+    store.delete_file(store.join(run.folder.uri, UNFINISHED))
     print(printed(f"[report] {store.join(run.folder.uri, 'report.html')}"), flush=True)
     return {}

@@ -20,8 +20,8 @@ def actor_pool(pool: PoolConfig, **strategy: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {"compute": ActorPoolStrategy(**size, **strategy), "num_cpus": pool.num_cpus}
     if pool.num_gpus:
         arguments["num_gpus"] = pool.num_gpus
-    if pool.accelerator_type:
-        arguments["label_selector"] = {"ray.io/accelerator-type": pool.accelerator_type}
+    if pool.label_selector:
+        arguments["label_selector"] = pool.label_selector
     return arguments
 
 

@@ -91,9 +91,10 @@ class Progress:
             "at_work": {pool: number / seconds for (name, pool), number in new.items() if name == "actor_seconds"},
         }
 
-    def show_at_work(self, summary: Any) -> dict[str, float]:
-        """Prints and returns `at_work` of the time since the start, in which actors have first to load their models."""
-        busy = at_work(summary, time.monotonic() - self.started)
+    def show_at_work(self, summary: Any, seconds: float) -> dict[str, float]:
+        """Prints and returns `at_work` of an execution of so many seconds, in which actors have first to load their
+        models."""
+        busy = at_work(summary, seconds)
         shown = ", ".join(f"{name} {number:.2f}" for name, number in busy.items())
         print(f"[{self.name}] at work at a time, in the mean: {shown}", flush=True)
         return busy

@@ -11,6 +11,7 @@ from urm_ray import schema
 from urm_ray.config_training import PoolConfig, Task
 from urm_ray.models import resolve
 from urm_ray.pipeline.attempts import Care
+from urm_ray.pipeline.balance import Pools
 from urm_ray.pipeline.ledger import SharedLedger
 from urm_ray.pipeline.pair_actors import Encode, Reference
 from urm_ray.pipeline.pools import actor_pool, bind
@@ -78,6 +79,7 @@ def _read(
         operators,
         put_aside_share=run.config.run.put_aside_share,
         stage=stage,
+        pools=Pools(stage, {"encode_pool": pool}, None),
     )
     quarantined(stage, READ)
     reasons: Counter[str | None] = Counter(stage.rows(READ, [reason])[reason].to_pylist())

@@ -12,9 +12,11 @@ from ray.data._internal.execution.execution_callback import ExecutionCallback
 
 from urm_ray import store
 from urm_ray.config_training import TrainConfig
+from urm_ray.pipeline.balance import Pools
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.counts import of_row
 from urm_ray.pipeline.ledger import SharedLedger
+from urm_ray.pipeline.placement import need_pools
 from urm_ray.pipeline.progress import Progress
 from urm_ray.pipeline.units import WriteUnits, pending, plan
 
@@ -34,34 +36,42 @@ def stream_units(
     operators: Operators,
     put_aside_share: float = 0.05,
     stage: store.Stage | None = None,
+    pools: Pools | None = None,
 ) -> dict[str, float]:
-    """One streaming Ray Data execution from parquet files to a folder of unit files.
+    """Streaming Ray Data from parquet files to a folder of unit files: one execution, or two where pools are measured.
 
     operators: adds its `map_batches` calls to a dataset of units (`units.plan`), one a row; the first of them reads the
     units' rows (`units.read_unit`). Units that have their file are not done again. Its actors share a ledger of what
     they have begun, so that a row that ends its actor is not tried for ever.
     put_aside_share: as `RunConfig.put_aside_share`. stage: of `Progress`.
-    Returns `progress.at_work` of this execution; nothing where there was nothing left to do.
+    pools: those of the operators. StoreError where no node can hold an actor of one.
+    Returns `progress.at_work` of the last execution; nothing where there was nothing left to do.
     """
     units = plan(files, unit_rows)
     todo = pending(units, folder)
     if not todo:
         return {}
     connect()
+    if pools:
+        need_pools(name, dict(pools))
     total, left = (sum(u["rows"] for u in some) for some in (units, todo))
     progress = Progress(name, total, total - left, stage=stage)
     writer = WriteUnits(folder, id_column, output, name)
     ledger = SharedLedger(name, left, put_aside_share)
-    reports = operators(ray.data.from_items(todo, override_num_blocks=len(todo)), ledger).map_batches(
-        writer, batch_size=None, batch_format="pyarrow", num_cpus=LIGHT
-    )
-    for report in reports.iter_rows():
-        progress.add(report["rows"], of_row(report))
-    progress.show()
+    busy: dict[str, float] = {}
+    for part in pools.rounds(todo) if pools else [todo]:
+        started = time.monotonic()
+        reports = operators(ray.data.from_items(part, override_num_blocks=len(part)), ledger).map_batches(
+            writer, batch_size=None, batch_format="pyarrow", num_cpus=LIGHT
+        )
+        for report in reports.iter_rows():
+            progress.add(report["rows"], of_row(report))
+        progress.show()
+        busy = progress.show_at_work(reports.get_stats_summary(), time.monotonic() - started)
     for unit in pending(todo, folder):  # two writers may each have missed the other's last fragment
         if not writer.join(unit["unit"], unit["rows"]):
             raise store.StoreError(f"stage {name}: unit {unit['unit']} is incomplete in {folder}")
-    return progress.show_at_work(reports.get_stats_summary())
+    return busy
 
 
 CHUNK_BYTES = 32 << 20

@@ -12,6 +12,7 @@ from urm_ray.config_policy import understands
 from urm_ray.config_training import Task, TrainConfig
 from urm_ray.models import resolve
 from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.placement import need_workers
 from urm_ray.pipeline.read_pairs import READ, encode_pairs, refer_pairs, reference_of
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
@@ -67,4 +68,5 @@ def _train(run: Run, stage: Stage, task: Task) -> None:
     )
     left_out = {reason: count for reason, count in pairs.items() if reason}
     store.write_json(stage.path(PAIRS), {"pairs": pairs[None], "left_out": left_out})
+    need_workers(stage.name, config)
     launch(loop, settings, config, stage, rows)

@@ -9,6 +9,7 @@ from urm_ray.models import resolve
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.mix_report import MIX, mix_lines, mix_report
 from urm_ray.pipeline.mixture import mixture
+from urm_ray.pipeline.placement import need_workers
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
 from urm_ray.pipeline.training_progress import TrainingProgress
@@ -43,6 +44,7 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
         "logged": TrainingProgress(stage),
     }
     if not trained(stage):
+        need_workers(stage.name, config)
         launch(reward_loop, settings, config, stage, rows)
     store.delete_dir(stage.path("train"))
     history = store.read_json(stage.path("history.json"))

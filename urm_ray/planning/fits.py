@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from urm_ray.config_training import TrainConfig
 from urm_ray.planning.checks import Finding, error, warning
@@ -48,6 +49,13 @@ def memory(survey: Survey, pools: Sequence[Use]) -> Iterator[Finding]:
             yield error(f"{need}; {described(fit, training)} fits")
         elif peak > _TIGHT * usable:
             yield warning(f"{need}: rows that are longer than the plan takes them to be would not fit")
+        if peak <= usable and config.min_workers:
+            few = replace(training, config=config.model_copy(update={"workers": config.min_workers}))
+            if (alone := few.as_configured().peak) > usable:
+                yield warning(
+                    f"{setting}.min_workers: on {config.min_workers} workers it takes {alone / GIB:.1f} GiB a GPU, "
+                    "which do not fit: take more"
+                )
     for use in pools:
         if not use.fits(usable):
             share = usable * min(1.0, use.pool.num_gpus) / GIB
@@ -72,11 +80,15 @@ def gpus(survey: Survey) -> Iterator[Finding]:
             yield warning(f"{name}.workers: {settings.workers} of {there} GPUs: the others stand idle meanwhile")
     for task in survey.prompted:
         own = config.policy(task)
-        for name, pools in (
-            ("generate", (own.generate.sampler_pool, own.generate.judge_pool)),
-            ("evaluate", (own.evaluate.sampler_pool, own.evaluate.judge_pool, own.evaluate.scorer_pool)),
+        for name, pools, budget in (
+            ("generate", (own.generate.sampler_pool, own.generate.judge_pool), own.generate.budget),
+            (
+                "evaluate",
+                (own.evaluate.sampler_pool, own.evaluate.judge_pool, own.evaluate.scorer_pool),
+                own.evaluate.budget,
+            ),
         ):
-            wanted = sum(map(pool_gpus, pools))
+            wanted = budget.gpus if budget and budget.gpus else sum(map(pool_gpus, pools))
             if wanted > there:
                 yield error(f"policies.{task}.{name}: its pools want {wanted:g} GPUs, and planning.gpus has {there}")
 
@@ -84,6 +96,8 @@ def gpus(survey: Survey) -> Iterator[Finding]:
 def balance(survey: Survey) -> Iterator[Finding]:
     """Whether the pools of a stage that stream into each other keep pace."""
     for task in survey.prompted:
+        if survey.config.policy(task).generate.budget:
+            continue
         stage, own = f"generate-{task}", {"sampler_pool": 0.0, "judge_pool": 0.0}
         works = [work for work in survey.works if work.stage == stage]
         if any(work.hours is None for work in works):

@@ -20,7 +20,7 @@ from urm_ray.planning.questions import Chat, Reader, answer_tokens, answered
 from urm_ray.planning.serving import Serving, encodes, reads, samples, writes
 from urm_ray.planning.skeleton import parameter_bytes, skeleton
 from urm_ray.planning.trainings import Training, denoiser_training, vlm_training
-from urm_ray.planning.work import Clock, Work, pool_gpus
+from urm_ray.planning.work import Clock, Work, balanced, pool_gpus
 
 
 class Survey:
@@ -101,7 +101,14 @@ class Survey:
 
     @cached_property
     def works(self) -> list[Work]:
-        return [self.clock.measured(work) for work in self._works()]
+        works = [self.clock.measured(work) for work in self._works()]
+        for task in self.prompted:
+            generate, evaluate = self.config.policy(task).generate, self.config.policy(task).evaluate
+            pools = {"sampler_pool": generate.sampler_pool, "judge_pool": generate.judge_pool}
+            works = balanced(works, f"generate-{task}", pools, generate.budget)
+            for name in ("baseline", "evaluate"):
+                works = balanced(works, f"{name}-{task}", evaluate.pools, evaluate.budget)
+        return works
 
     def _works(self) -> Iterator[Work]:
         if self.examples:

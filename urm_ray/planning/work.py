@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from urm_ray.config_planning import ThroughputConfig
-from urm_ray.config_training import PoolConfig
+from urm_ray.config_training import BudgetConfig, PoolConfig
 from urm_ray.planning.devices import Device
 from urm_ray.planning.serving import Serving
 
@@ -66,6 +66,27 @@ class Clock:
 def pool_gpus(pool: PoolConfig) -> float:
     """GPUs of a whole pool."""
     return max(pool.actors, pool.max_actors or 0) * pool.num_gpus
+
+
+def balanced(works: list[Work], stage: str, pools: dict[str, PoolConfig], budget: BudgetConfig | None) -> list[Work]:
+    """The works, those of a stage with the GPUs that its pools get of a budget; of equal sizes while a time is not
+    known."""
+    if budget is None:
+        return works
+    shared = {name: pool for name, pool in pools.items() if budget.cost(pool) and pool.num_gpus}
+    took = dict.fromkeys(shared, 0.0)
+    for work in works:
+        if work.stage == stage and work.pool in shared:
+            took[work.pool] += work.rows * (work.seconds or 0.0) / shared[work.pool].num_gpus
+    if not all(took.values()):
+        took = dict.fromkeys(shared, 1.0)
+    sizes = budget.split(took, shared) if shared else {}
+    return [
+        replace(work, gpus=sizes[work.pool] * shared[work.pool].num_gpus)
+        if work.stage == stage and work.pool in shared
+        else work
+        for work in works
+    ]
 
 
 def stage_hours(works: Sequence[Work]) -> Iterator[tuple[str, float | None, float | None]]:

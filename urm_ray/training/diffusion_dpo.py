@@ -60,7 +60,8 @@ class DiffusionDpoTrainer(Trainer):
     """The step of Diffusion-DPO in transformers' loop. Logs winner and loser errors apart.
 
     family: of the policy. batches: `encoded.collate_encoded` batches with a `start`, the number of the first.
-    reference: the frozen copy, where the configuration asks for one.
+    reference: the frozen copy, where the configuration asks for one. carried: shares of the rows that take turns in
+    the batches.
     """
 
     def __init__(
@@ -71,13 +72,14 @@ class DiffusionDpoTrainer(Trainer):
         noising: Noising,
         reference: Any,
         config: DpoConfig,
+        carried: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.family, self.batches, self.noising = family, batches, noising
         self._timed = TimedBatches(batches)
         self.reference, self.config = reference, config
-        self._micro = batches.start
+        self._seen, self._carried = 0, carried
         self.model_accepts_loss_kwargs = False
         self._notes: list[tuple[int, list[str], torch.Tensor]] = []
         both = "denoising errors of winners and losers", "above"
@@ -110,6 +112,13 @@ class DiffusionDpoTrainer(Trainer):
             reference = predict(self.family, self.reference or model, noised, told)
         return diffusion_dpo_loss(predicted, reference, noised.target, beta, sft_weight)
 
+    @property
+    def _micro(self) -> int:
+        """The number of the current micro-batch among those of its share."""
+        turn = self.config.accumulate
+        steps, within = divmod(self._seen, turn * self._carried)
+        return self.batches.start + steps * turn + within % turn
+
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         ids = inputs["ids"]
         numbers = [self.noising.number(pair_id, self._micro) for pair_id in ids]
@@ -120,7 +129,7 @@ class DiffusionDpoTrainer(Trainer):
             loss = float(result.loss.detach())
             need_finite(loss, 0, ids)
             need_reference_start(loss, start_tolerance(self.config))
-        self._micro += 1
+        self._seen += 1
         return result.loss
 
     def _noted(self) -> torch.Tensor:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ray
 import ray.train
 from ray.data import Dataset, ExecutionOptions
-from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig
 
 from urm_ray import store
 from urm_ray.config_training import TrainConfig
 from urm_ray.schema import digest
 from urm_ray.training.checkpoints import mend_checkpoints
+from urm_ray.training.elastic import ElasticTrainer, Shares, make_universal, of_other_workers
 from urm_ray.training.guards import forget_stop, until_stopped
 from urm_ray.training.saved_state import plain_state
 
@@ -38,11 +42,15 @@ def launch(
     forget_stop(stage.uri)
     mend_checkpoints(stage.path("train"))
     resources = {"CPU": config.num_cpus, **({"GPU": 1.0} if config.use_gpu else {})}
-    trainer = TorchTrainer(
+    least = config.min_workers or config.workers
+    trainer = ElasticTrainer(
         until_stopped(loop),
         train_loop_config=settings,
         scaling_config=ScalingConfig(
-            num_workers=config.workers, use_gpu=config.use_gpu, resources_per_worker=resources
+            num_workers=config.workers if least == config.workers else (least, config.workers),
+            use_gpu=config.use_gpu,
+            resources_per_worker=resources,
+            label_selector=config.label_selector or None,
         ),
         run_config=RunConfig(
             name="train",
@@ -52,7 +60,7 @@ def launch(
         ),
         datasets={"train": train},
         # Order is what makes a restart see the same rows: workers get fixed shares of a stream that keeps its order.
-        dataset_config=DataConfig(execution_options=ExecutionOptions(preserve_order=True)),
+        dataset_config=Shares(config.workers, execution_options=ExecutionOptions(preserve_order=True)),
         torch_config=TorchConfig(backend="nccl" if config.use_gpu else "gloo"),
     )
     trainer.fit()
@@ -79,11 +87,20 @@ def start_worker(config: TrainConfig, stage_uri: str) -> str:
     own.mkdir(mode=0o700, exist_ok=True)
     if own.is_symlink() or own.stat().st_uid != os.getuid():
         raise store.StoreError(f"{own} belongs to somebody else: set TMPDIR to a folder of your own")
-    scratch = own / digest("train", stage_uri)
+    here = ray.get_runtime_context().get_node_id()
+    scratch = own / digest("train", stage_uri) / here
     if ray.train.get_context().get_local_rank() == 0:
-        shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left behind
+        others = {node["NodeID"] for node in ray.nodes() if node["Alive"]} - {here}  # one machine may be several nodes
+        for folder in scratch.parent.glob("*"):
+            if folder.name not in others:
+                shutil.rmtree(folder, ignore_errors=True)  # what a killed run left behind
         scratch.mkdir(parents=True)
     torch.distributed.barrier()
+    context = ray.train.get_context()
+    if context.get_world_rank() == 0 and context.get_world_size() < config.workers:
+        carried = config.workers // context.get_world_size()
+        sys.stdout.write(f"{context.get_world_size()} of {config.workers} workers: each does the work of {carried}\n")
+        sys.stdout.flush()
     return str(scratch)
 
 
@@ -96,13 +113,31 @@ def run_trainer(trainer: Any, folder: str | None) -> None:
         trainer.train(resume_from_checkpoint=folder)
 
 
-def last_checkpoint(scratch: str) -> tuple[str | None, int]:
-    """(local folder of the checkpoint to go on from, steps done); (None, 0) at the start."""
+@dataclass(frozen=True)
+class Start:
+    """Where a training goes on. folder: its checkpoint, None at the start. steps: done before. universal: whether
+    DeepSpeed's state is loaded from what `elastic.make_universal` made of it."""
+
+    folder: str | None = None
+    steps: int = 0
+    universal: bool = False
+
+
+def last_checkpoint(scratch: str) -> Start:
+    """The checkpoint to go on from, in a local folder, as this number of workers can load it."""
+    import torch
+
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
-        return None, 0
-    folder = checkpoint.to_directory(str(Path(scratch) / "resume"))
-    return folder, json.loads((Path(folder) / "trainer_state.json").read_text())["global_step"]
+        return Start()
+    folder = Path(checkpoint.to_directory(str(Path(scratch) / "resume")))
+    steps = json.loads((folder / "trainer_state.json").read_text())["global_step"]
+    universal = of_other_workers(folder)
+    torch.distributed.barrier()  # until all have looked
+    if universal and ray.train.get_context().get_local_rank() == 0:
+        make_universal(folder)
+    torch.distributed.barrier()
+    return Start(str(folder), steps, universal)
 
 
 def save_model(trainer: Any, fresh: Callable[[], Any], save: Callable[[Any, str], None], stage_uri: str) -> None:

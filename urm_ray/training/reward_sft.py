@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import ray.train
 from datasets import Dataset as HfDataset
 from datasets.table import InMemoryTable
 from trl import SFTConfig, SFTTrainer
@@ -14,11 +13,12 @@ from urm_ray.config_training import RewardConfig
 from urm_ray.judge.protocol import protocol
 from urm_ray.training.callback import RayTrainCallback, remove_local_checkpoints
 from urm_ray.training.collate import RewardCollate
+from urm_ray.training.elastic import batches_of_worker, carried
 from urm_ray.training.labels_alone import labels_alone
 from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, start_worker
 from urm_ray.training.lora import add_lora, without_adapters
 from urm_ray.training.read_once import read_once
-from urm_ray.training.stream import ShardBatches
+from urm_ray.training.stream import DealtBatches, ShardBatches
 from urm_ray.training.waits import TimedBatches
 from urm_ray.training.zero import trainer_arguments
 from urm_ray.vlms import load_processor, trainable_vlm
@@ -28,7 +28,7 @@ class RewardTrainer(SFTTrainer):
     """TRL's SFT trainer, fed by a stream that is already this rank's share. No padding is read, and logits are made for
     answers alone."""
 
-    def __init__(self, *args: Any, batches: ShardBatches, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, batches: ShardBatches | DealtBatches, **kwargs: Any) -> None:
         self._timed = TimedBatches(batches)
         # The parent wants a data set to look at; rows come from the stream.
         look = HfDataset(InMemoryTable.from_pydict({"input_ids": [[0]], "labels": [[0]]}), fingerprint="stream")
@@ -56,7 +56,10 @@ def reward_loop(settings: dict[str, Any]) -> None:
     """
     config = RewardConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
-    arguments = trainer_arguments(config, scratch, settings["seed"], use_cpu=not config.use_gpu)
+    start = last_checkpoint(scratch)
+    arguments = trainer_arguments(
+        config, scratch, settings["seed"], not config.use_gpu, carried(config), start.universal
+    )
     arguments = SFTConfig(
         **arguments, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, average_tokens_across_devices=True
     )
@@ -68,15 +71,12 @@ def reward_loop(settings: dict[str, Any]) -> None:
         return add_lora(model, config.lora) if config.lora else model
 
     processor = load_processor(settings["base"])
-    checkpoint, done = last_checkpoint(scratch)
-    batches = ShardBatches(
-        ray.train.get_dataset_shard("train"),
+    batches = batches_of_worker(
+        config,
         RewardCollate(processor, protocol(settings["protocol"]), clips),
-        config.batch,
-        total=config.steps * config.accumulate,
-        start=done * config.accumulate,
-        seed=settings["seed"] % 2**31,
-        window=config.shuffle_rows,
+        start.steps,
+        settings["seed"],
+        config.shuffle_rows,
     )
     trainer = RewardTrainer(
         model=fresh(),
@@ -86,7 +86,7 @@ def reward_loop(settings: dict[str, Any]) -> None:
         callbacks=[RayTrainCallback("reward", settings.get("logged"))],
         batches=batches,
     )
-    run_trainer(trainer, checkpoint)
+    run_trainer(trainer, start.folder)
 
     def save(model: Any, folder: str) -> None:
         model.save_pretrained(folder)

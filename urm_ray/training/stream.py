@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, Full, Queue
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 
@@ -42,8 +43,8 @@ class ShardBatches:
     def __len__(self) -> int:
         return self.total
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return ahead(self._batches(), _AHEAD)
+    def __iter__(self) -> Ahead[dict[str, Any]]:
+        return Ahead(self._batches(), _AHEAD)
 
     def _batches(self) -> Iterator[dict[str, Any]]:
         tables = self.shard.iter_batches(
@@ -57,46 +58,73 @@ class ShardBatches:
         return map(self.collate, itertools.islice(tables, self.start, self.total))
 
 
-def ahead(source: Iterator[Made], count: int) -> Iterator[Made]:
-    """What the source gives, in its order, made in a thread up to `count` ahead; its errors come in their place."""
-    ready: Queue[tuple[Made | None, BaseException | None]] = Queue(count)
-    is_over = threading.Event()
+class Ahead(Iterator[Made]):
+    """What a source gives, in its order, made in a thread up to `count` ahead from now on; its errors come in their
+    place."""
 
-    def put(made: Made | None, error: BaseException | None = None) -> None:
+    def __init__(self, source: Iterator[Made], count: int) -> None:
+        self._ready: Queue[tuple[Made | None, BaseException | None]] = Queue(count)
+        is_over = threading.Event()
+        self.close = weakref.finalize(self, is_over.set)
+        self._thread = threading.Thread(target=_make, args=(source, self._ready, is_over), name="batches", daemon=True)
+        self._thread.start()
+
+    def __next__(self) -> Made:
+        made, error = self._next()
+        if error is not None:
+            self.close()
+            raise error
+        return cast(Made, made)
+
+    def _next(self) -> tuple[Made | None, BaseException | None]:
+        while True:
+            try:
+                return self._ready.get(timeout=_LOOK)
+            except Empty:
+                if not self._thread.is_alive() and self._ready.empty():
+                    raise RuntimeError("the thread that makes batches has ended without a word") from None
+
+
+def _make(source: Iterator[Any], ready: Queue[Any], is_over: threading.Event) -> None:
+    def put(made: Any, error: BaseException | None = None) -> None:
         while not is_over.is_set():
             try:
                 return ready.put((made, error), timeout=_LOOK)
             except Full:
                 continue
 
-    def make() -> None:
-        try:
-            for made in source:
-                put(made)
-                if is_over.is_set():
-                    return
-            put(None, StopIteration())
-        except BaseException as error:
-            put(None, error)
-
-    thread = threading.Thread(target=make, name="batches", daemon=True)
-    thread.start()
     try:
-        while True:
-            made, error = _next(ready, thread)
-            if isinstance(error, StopIteration):
+        for made in source:
+            put(made)
+            if is_over.is_set():
                 return
-            if error is not None:
-                raise error
-            yield made
-    finally:
-        is_over.set()
+        put(None, StopIteration())
+    except BaseException as error:
+        put(None, error)
 
 
-def _next(ready: Queue[Any], thread: threading.Thread) -> Any:
-    while True:
+class DealtBatches:
+    """The micro-batches of several shares of the rows, `turn` of one after `turn` of another: what as many workers
+    would see in a step, one worker sees in their order."""
+
+    def __init__(self, shares: Sequence[ShardBatches], turn: int) -> None:
+        self.shares, self.turn = shares, turn
+        self.start = shares[0].start
+
+    def __len__(self) -> int:
+        return sum(map(len, self.shares))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        streams = [iter(share) for share in self.shares]  # all at once: none gives anything before each is asked
         try:
-            return ready.get(timeout=_LOOK)
-        except Empty:
-            if not thread.is_alive() and ready.empty():
-                raise RuntimeError("the thread that makes batches has ended without a word") from None
+            while True:
+                for stream in streams:
+                    given = 0
+                    for batch in itertools.islice(stream, self.turn):
+                        given += 1
+                        yield batch
+                    if given < self.turn:
+                        return
+        finally:
+            for stream in streams:
+                stream.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import ray.train
 from datasets import Dataset as HfDataset
 from datasets.table import InMemoryTable
 from trl import DPOConfig, DPOTrainer
@@ -14,13 +13,14 @@ from urm_ray.config_policy import ClipConfig
 from urm_ray.config_training import VlmDpoConfig
 from urm_ray.training.answer_pairs import SIDES, AnswerPairs
 from urm_ray.training.callback import RayTrainCallback, remove_local_checkpoints
+from urm_ray.training.elastic import batches_of_worker, carried
 from urm_ray.training.encode_once import encode_once
 from urm_ray.training.guards import NOT_A_NUMBER, CollapseGuard, TrainingError
 from urm_ray.training.labels_alone import labels_alone
 from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, start_worker
 from urm_ray.training.lora import add_lora, peft_config, without_adapters
 from urm_ray.training.read_once import read_once
-from urm_ray.training.stream import ShardBatches
+from urm_ray.training.stream import DealtBatches, ShardBatches
 from urm_ray.training.waits import TimedBatches
 from urm_ray.training.zero import trainer_arguments
 from urm_ray.vlms import load_processor, trainable_vlm
@@ -36,7 +36,7 @@ class VlmDpoTrainer(DPOTrainer):
     encoded once for both answers, the question is read once, and logits are made for the answers alone.
     """
 
-    def __init__(self, *args: Any, batches: ShardBatches, config: VlmDpoConfig, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, batches: ShardBatches | DealtBatches, config: VlmDpoConfig, **kwargs: Any) -> None:
         self.config, self._timed = config, TimedBatches(batches)
         self._at_start = batches.start == 0
         both = "log-probabilities of chosen and rejected answers", "below"
@@ -115,10 +115,11 @@ def vlm_dpo_loop(settings: dict[str, Any]) -> None:
     """
     config = VlmDpoConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
-    arguments = dpo_arguments(
-        config, **trainer_arguments(config, scratch, settings["seed"], use_cpu=not config.use_gpu)
+    start = last_checkpoint(scratch)
+    arguments = trainer_arguments(
+        config, scratch, settings["seed"], not config.use_gpu, carried(config), start.universal
     )
-
+    arguments = dpo_arguments(config, **arguments)
     clips = ClipConfig(**settings["clips"])
 
     def fresh() -> Any:
@@ -126,15 +127,12 @@ def vlm_dpo_loop(settings: dict[str, Any]) -> None:
         return trainable_vlm(settings["policy"], dtype, config.attention, config.train_vision, clips)
 
     processor = load_processor(settings["policy"])
-    checkpoint, done = last_checkpoint(scratch)
-    batches = ShardBatches(
-        ray.train.get_dataset_shard("train"),
+    batches = batches_of_worker(
+        config,
         AnswerPairs(processor, config.max_length, clips, settings["reference_digest"]),
-        config.batch,
-        total=config.steps * config.accumulate,
-        start=done * config.accumulate,
-        seed=settings["seed"] % 2**31,
-        window=settings["rows"],
+        start.steps,
+        settings["seed"],
+        settings["rows"],
     )
     model = fresh()
     trainer = VlmDpoTrainer(
@@ -147,7 +145,7 @@ def vlm_dpo_loop(settings: dict[str, Any]) -> None:
         batches=batches,
         config=config,
     )
-    run_trainer(trainer, checkpoint)
+    run_trainer(trainer, start.folder)
 
     def save(trained: Any, folder: str) -> None:
         trained.save_pretrained(folder)

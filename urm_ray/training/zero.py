@@ -7,8 +7,11 @@ from typing import Any
 from urm_ray.config_training import TrainConfig
 
 
-def zero_config(config: TrainConfig) -> dict[str, Any]:
-    """A DeepSpeed configuration for the chosen ZeRO stage; batch sizes and clipping are filled in by the trainer."""
+def zero_config(config: TrainConfig, universal: bool = False) -> dict[str, Any]:
+    """A DeepSpeed configuration for the chosen ZeRO stage; batch sizes and clipping are filled in by the trainer.
+
+    universal: the checkpoint that is loaded was made so that any number of workers can (`elastic.make_universal`).
+    """
     zero: dict[str, Any] = {"stage": config.zero_stage}
     if config.zero_stage in (1, 2):
         zero |= {"reduce_bucket_size": 50_000_000, "allgather_bucket_size": 50_000_000}
@@ -22,6 +25,7 @@ def zero_config(config: TrainConfig) -> dict[str, Any]:
             "stage3_gather_16bit_weights_on_model_save": True,
         }
     return {
+        "checkpoint": {"load_universal": universal},
         "zero_optimization": zero,
         "train_micro_batch_size_per_gpu": "auto",
         "gradient_accumulation_steps": "auto",
@@ -32,13 +36,18 @@ def zero_config(config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def trainer_arguments(config: TrainConfig, output_dir: str, seed: int, use_cpu: bool) -> dict[str, Any]:
-    """Keyword arguments of `transformers.TrainingArguments` and its subclasses."""
+def trainer_arguments(
+    config: TrainConfig, output_dir: str, seed: int, use_cpu: bool, carried: int = 1, universal: bool = False
+) -> dict[str, Any]:
+    """Keyword arguments of `transformers.TrainingArguments` and its subclasses.
+
+    carried: shares of the rows that each worker carries. universal: as in `zero_config`.
+    """
     return {
         "output_dir": output_dir,
         "max_steps": config.steps,
         "per_device_train_batch_size": config.batch,
-        "gradient_accumulation_steps": config.accumulate,
+        "gradient_accumulation_steps": config.accumulate * carried,
         "learning_rate": config.lr,
         "lr_scheduler_type": config.schedule,
         "warmup_steps": config.warmup_steps,
@@ -54,7 +63,7 @@ def trainer_arguments(config: TrainConfig, output_dir: str, seed: int, use_cpu: 
         "logging_steps": config.log_steps,
         "logging_first_step": True,
         "logging_nan_inf_filter": False,
-        "deepspeed": zero_config(config),
+        "deepspeed": zero_config(config, universal),
         "seed": seed % 2**31,
         "ignore_data_skip": True,  # the stream itself starts where the checkpoint left it
         "remove_unused_columns": False,

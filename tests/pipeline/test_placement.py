@@ -1,0 +1,85 @@
+import pytest
+import ray
+
+from urm_ray.config_training import PoolConfig, TrainConfig
+from urm_ray.pipeline import placement
+from urm_ray.pipeline.placement import chosen, need_pools, need_workers
+from urm_ray.store import StoreError
+
+
+def node(labels=(), alive=True, **resources):
+    return {"Alive": alive, "Labels": {"ray.io/node-id": "f00", **dict(labels)}, "Resources": {"CPU": 8.0, **resources}}
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """Two nodes and no autoscaler."""
+    nodes = [node(), node({"group": "judge", "ray.io/accelerator-type": "H100"}, GPU=2.0), node({"group": "x"}, False)]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    monkeypatch.setattr(placement, "is_autoscaling_enabled", lambda: False)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "label", "is_chosen"),
+    [
+        ("judge", "judge", True),
+        ("judge", "spare", False),
+        ("judge", None, False),
+        ("!judge", "judge", False),
+        ("!judge", "spare", True),
+        ("!judge", None, True),
+        ("in(judge, spare)", "spare", True),
+        ("in(judge,spare)", "other", False),
+        ("in(judge, spare)", None, False),
+        ("!in(judge, spare)", "spare", False),
+        ("!in(judge, spare)", None, True),
+    ],
+)
+def test_a_selector_chooses_labels_as_ray_does(wanted, label, is_chosen):
+    assert chosen(wanted, label) is is_chosen
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        PoolConfig(num_cpus=8),
+        PoolConfig(num_gpus=2),
+        PoolConfig(labels={"group": "in(judge, x)"}),
+        PoolConfig(labels={"group": "!judge"}),
+        PoolConfig(labels={"group": "judge"}, accelerator_type="H100", num_gpus=0.5),
+    ],
+)
+def test_an_actor_that_some_node_can_hold_is_nothing_to_talk_of(cluster, capsys, pool):
+    need_pools("generate", {"judge_pool": pool})
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("pool", "asked"),
+    [
+        (PoolConfig(num_cpus=9), "9 CPU"),
+        (PoolConfig(num_gpus=3), "1 CPU, 3 GPU"),
+        (PoolConfig(labels={"group": "x"}), "1 CPU, label group: x"),
+        (PoolConfig(labels={"group": "!judge"}, num_gpus=1), "1 CPU, 1 GPU, label group: !judge"),
+        (PoolConfig(accelerator_type="A100"), "1 CPU, label ray.io/accelerator-type: A100"),
+    ],
+)
+def test_what_no_node_can_hold_is_told_in_one_sentence(cluster, pool, asked):
+    with pytest.raises(StoreError) as caught:
+        need_pools("generate", {"sampler_pool": PoolConfig(), "judge_pool": pool})
+    assert str(caught.value) == (
+        f"generate: an actor of judge_pool needs a node with {asked}, and there is none; there are 1 with 8 CPU, 0 GPU;"
+        " 1 with 8 CPU, 2 GPU, group: judge, ray.io/accelerator-type: H100: start one, or change what is asked for"
+    )
+
+
+def test_an_autoscaler_is_waited_for(cluster, monkeypatch, capsys):
+    monkeypatch.setattr(placement, "is_autoscaling_enabled", lambda: True)
+    need_pools("generate", {"judge_pool": PoolConfig(labels={"group": "x"})})
+    assert "label group: x, and there is none" in capsys.readouterr().err
+
+
+def test_training_workers_need_their_nodes_too(cluster):
+    need_workers("reward", TrainConfig(use_gpu=True, labels={"group": "judge"}))
+    with pytest.raises(StoreError, match=r"reward: a training worker needs a node with 1 CPU, 1 GPU, label group: x"):
+        need_workers("reward", TrainConfig(use_gpu=True, labels={"group": "x"}))

@@ -1,0 +1,67 @@
+"""Pools that share a budget, with engines of known rates."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sizes.engines import generated, run_of
+
+from urm_ray.pipeline.context import connect
+from urm_ray.store import Stage
+
+pytestmark = pytest.mark.local
+
+SAMPLER_S, JUDGE_S = 0.3, 0.1
+"""Of a prompt: three samplers keep one judge busy, and two of each make two thirds of what four actors can."""
+UNIT, PROMPTS = 2, 80
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    import ray
+
+    with pytest.MonkeyPatch.context() as patched:
+        tests = str(Path(__file__).resolve().parents[1])
+        patched.setenv("PYTHONPATH", os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]))
+        connect()
+        yield
+        ray.shutdown()
+
+
+def rate(stage: Stage, units: int) -> float:
+    """Prompts a second while the last so many units were written."""
+    written = sorted(Path(file).stat().st_mtime for file in stage.units("judged"))[-units:]
+    return UNIT * (units - 1) / (written[-1] - written[0])
+
+
+def test_pools_that_share_actors_are_balanced_by_what_is_measured(
+    ray_here: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool = {"num_cpus": 0.05}
+    balanced = run_of(
+        tmp_path / "balanced",
+        PROMPTS,
+        {"unit_rows": UNIT, "sampler_pool": pool, "judge_pool": pool, "budget": {"actors": 4}},
+    )
+    both = pool | {"actors": 2}
+    even = run_of(tmp_path / "even", PROMPTS, {"unit_rows": UNIT, "sampler_pool": both, "judge_pool": both})
+    stages = [generated(run, SAMPLER_S, JUDGE_S) for run in (balanced, even)]
+
+    found = stages[0].manifest()["pools"]
+    assert {name: pool["actors"] for name, pool in found.items()} == {"sampler_pool": 3, "judge_pool": 1}
+    assert found["sampler_pool"]["seconds_a_row"] == pytest.approx(SAMPLER_S, rel=0.3)
+    assert found["judge_pool"]["seconds_a_row"] == pytest.approx(JUDGE_S, rel=0.5)
+    printed = capsys.readouterr().out
+    assert "measured, in seconds of an actor for a row: sampler_pool 0.3" in printed
+    assert "[generate-image_generation] pools that share 4 actors, in actors: sampler_pool 3, judge_pool 1" in printed
+    assert "pools" not in stages[1].manifest()
+
+    assert stages[0].digest == stages[1].digest
+    files = [[Path(file).read_bytes() for file in stage.units("judged")] for stage in stages]
+    assert files[0] == files[1]
+    fast, slow = (rate(stage, 20) for stage in stages)
+    assert fast > 1.2 * slow
+    assert fast > 0.75 / JUDGE_S
