@@ -12,6 +12,7 @@ import ray
 
 from urm_ray import schema, store
 from urm_ray.config_training import Task
+from urm_ray.file_systems import name_of
 from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.ledger import SharedLedger
@@ -109,7 +110,7 @@ def units_of(run: Run, task: Task, part: Part, folder: str) -> list[dict[str, An
         {"part": part, "unit": n, "start": start, "stop": min(size, start + config.unit_rows)}
         for n, start in enumerate(starts)
     ]
-    there = {file.rsplit("/", 1)[-1] for file in store.list_files(store.join(folder, part), ".parquet")}
+    there = {name_of(file) for file in store.list_files(store.join(folder, part), ".parquet")}
     return [unit for unit in units if file_name(unit["unit"]) not in there]
 
 
@@ -136,6 +137,6 @@ def prepare(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
         needed += [("train_pairs", "train_points"), ("heldout_pairs", "heldout_points")]
     for any_of in needed:
         if not any(rows[part] for part in any_of):
-            aside = f"{sum(quarantine[part] for part in any_of)} were put aside, see {stage.uri}/quarantine"
+            aside = f"{sum(quarantine[part] for part in any_of)} were put aside, see {stage.path('quarantine')}"
             raise SourceError(f"{stage.name}: no usable row in {' or '.join(any_of)} ({aside})")
     return {"rows": rows, "quarantined": {part: n for part, n in quarantine.items() if n}}

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from urm_ray import schema, store
+from urm_ray.file_systems import name_of, parent_of
 from urm_ray.pairs.sifting import DROP_REASONS, SURPLUS
 from urm_ray.secrets import printed
 from urm_ray.store import Stage
@@ -60,9 +61,9 @@ def _within(rows: pa.Table, column: str, reason: str, name: tuple[str, ...]) -> 
 def write_failures(folder: str, file: str, rows: pa.Table, stage: str) -> None:
     """Writes the failures of a unit beside the part of the stage that it belongs to; nothing where none failed."""
     found = failures(rows, stage)
-    place, part = folder.rsplit("/", 1)
     if found:
-        store.write_table(store.join(place, FOLDER, part, file), schema.table_of(found, schema.QUARANTINE))
+        place = store.join(parent_of(folder), FOLDER, name_of(folder), file)
+        store.write_table(place, schema.table_of(found, schema.QUARANTINE))
 
 
 def quarantined(stage: Stage, part: str) -> dict[str, int]:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from urm_ray import schema, store
 from urm_ray.config_policy import understands
 from urm_ray.config_training import Task, TrainConfig
-from urm_ray.models import resolve
+from urm_ray.models import checked
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.read_pairs import READ, encode_pairs, refer_pairs, reference_of
 from urm_ray.pipeline.run import Run
@@ -30,7 +30,7 @@ def train_dpo(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
 
     connect()
     policy = run.config.policy(task)
-    settings: dict[str, Any] = {"policy": resolve(policy.path), "seed": run.config.run.seed, "stage": stage.uri}
+    settings: dict[str, Any] = {"policy": checked(policy.path), "seed": run.config.run.seed, "stage": stage.uri}
     config: TrainConfig
     if understands(task):
         loop, config, columns, usable = vlm_dpo_loop, policy.vlm_dpo, schema.ANSWER_PAIR, fitting

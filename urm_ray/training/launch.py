@@ -16,6 +16,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from urm_ray import store
 from urm_ray.config_training import TrainConfig
+from urm_ray.local_copies import upload_dir
 from urm_ray.schema import digest
 from urm_ray.training.guards import forget_stop, until_stopped
 from urm_ray.training.saved_state import plain_state
@@ -34,6 +35,7 @@ def launch(
     that dies is started again up to `config.max_failures` times, but not one that a guard has stopped.
     """
     forget_stop(stage.uri)
+    file_system, path = store.locate(stage.uri)
     resources = {"CPU": config.num_cpus, **({"GPU": 1.0} if config.use_gpu else {})}
     trainer = TorchTrainer(
         until_stopped(loop),
@@ -43,7 +45,8 @@ def launch(
         ),
         run_config=RunConfig(
             name="train",
-            storage_path=stage.uri,
+            storage_path=path,
+            storage_filesystem=file_system,
             failure_config=FailureConfig(max_failures=config.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
@@ -109,7 +112,7 @@ def save_model(trainer: Any, fresh: Callable[[], Any], save: Callable[[Any, str]
             model = model.merge_and_unload()
         with tempfile.TemporaryDirectory() as folder:
             save(model, folder)
-            store.upload_dir(folder, store.join(stage_uri, "model"))
+            upload_dir(folder, store.join(stage_uri, "model"))
         store.write_json(
             store.join(stage_uri, "history.json"), [entry for entry in trainer.state.log_history if "loss" in entry]
         )
