@@ -18,8 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from urm_ray import store
-from urm_ray.file_systems import StoreError, is_object, join, locate, missing_space, no_space, steady
+from urm_ray.file_systems import StoreError, is_object, join, locate, missing_space, name_of, no_space, steady
 from urm_ray.schema import digest
+from urm_ray.secrets import printed
 
 VARIABLE = "URM_RAY_CACHE"
 """The variable that names the folder of copies on a node."""
@@ -36,15 +37,14 @@ def cache_folder() -> Path:
 
 
 def local_copy(uri: str, suffix: str = "") -> str:
-    """A local folder with the files of a folder whose names end in `suffix`: itself, whole, if it is local.
-
-    StoreError where there are none, or no space for them.
+    """A local folder with the files of a folder whose names end in `suffix`, or a local file that is a file: itself,
+    whole, if it is local. StoreError where there is none, or no space for it.
     """
     if not is_object(uri):
-        return locate(uri)[1]
-    files = [file for file in store.tree(uri) if file.name.endswith(suffix) and file.name]
+        return locate(uri)[1] if "://" in uri else uri
+    files = [file for file in store.tree(uri) if file.name.endswith(suffix)]
     if not files:
-        raise StoreError(f"there is no folder with files at {uri}")
+        raise StoreError(f"there is nothing at {printed(uri)}" + (f" that ends in {suffix}" if suffix else ""))
     place = cache_folder() / digest("copy", locate(uri)[1], [(file.name, file.size, file.changed) for file in files])
     try:
         if not place.exists():
@@ -59,7 +59,7 @@ def local_copy(uri: str, suffix: str = "") -> str:
             raise StoreError(f"no free space for a copy of {uri} ({need:.1f} MiB) {where}") from None
         sentence = f"no copy of {uri} can be made in {place.parent} ({VARIABLE} names another folder): {error}"
         raise StoreError(sentence) from None
-    return str(place)
+    return str(place) if files[0].name else f"{place}/{name_of(uri)}"
 
 
 @contextlib.contextmanager
@@ -75,24 +75,25 @@ def _copy(uri: str, files: Sequence[store.File], place: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
     partial = place.with_name(f"{place.name}.{uuid.uuid4().hex}.partial")
     try:
-        for folder in {(partial / file.name).parent for file in files}:
+        for folder in {(partial / file.name).parent for file in files} | {partial}:
             folder.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(TOGETHER) as threads:
-            list(threads.map(lambda file: _fetch(join(uri, file.name), partial / file.name, file.size), files))
+            list(threads.map(lambda file: _fetch(uri, file, partial), files))
         partial.rename(place)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 @steady
-def _fetch(uri: str, to: Path, size: int) -> None:
-    with store.opened(uri) as stream, to.open("wb") as out:
+def _fetch(uri: str, file: store.File, folder: Path) -> None:
+    place, to = (join(uri, file.name), folder / file.name) if file.name else (uri, folder / name_of(uri))
+    with store.opened(place) as stream, to.open("wb") as out:
         while chunk := stream.read(_CHUNK):
             out.write(chunk)
         out.flush()
         os.fsync(out.fileno())
-    if to.stat().st_size != size:
-        raise OSError(f"{to.stat().st_size} of {size} bytes came")
+    if to.stat().st_size != file.size:
+        raise OSError(f"of {file.name} there came {to.stat().st_size} of {file.size} bytes")
 
 
 def upload_dir(folder: str, uri: str) -> None:

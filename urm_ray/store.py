@@ -31,8 +31,8 @@ from urm_ray.file_systems import (
     join,
     locate,
     missing_space,
-    name_of,
     no_space,
+    problem,
     steady,
 )
 from urm_ray.lock import LockedError, held
@@ -45,24 +45,28 @@ def exists(uri: str) -> bool:
     return fs.get_file_info(path).type != pafs.FileType.NotFound
 
 
-@steady
 def list_files(uri: str, suffix: str = "") -> list[str]:
     """Files directly in a folder (full paths or URIs, sorted); empty where there is no such folder."""
+    place = uri if "://" in uri else os.path.abspath(uri)
+    names = _names(uri, pafs.FileType.File)
+    return [join(place, name) for name in names if name.endswith(suffix) and name[0] != "."]
+
+
+@steady
+def _names(uri: str, kind: pafs.FileType) -> list[str]:
+    """The sorted names of what is of a kind directly in a folder."""
     fs, path = locate(uri)
     found = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
-    names = [f.base_name for f in found if f.type == pafs.FileType.File]
-    place = uri if "://" in uri else path
-    return [join(place, name) for name in sorted(names) if name.endswith(suffix) and name[0] != "."]
+    return sorted(f.base_name for f in found if f.type == kind)
 
 
 @dataclass(frozen=True)
 class File:
-    """A file below a folder. name: relative to it; empty where the folder is the file itself."""
+    """A file below a folder. name: relative to it; empty where the folder is the file. changed: when, in ns."""
 
     name: str
     size: int
     changed: int
-    """When it was written, in ns."""
 
 
 @steady
@@ -88,7 +92,7 @@ def writing(uri: str, size: int | None = None) -> Iterator[pa.NativeFile]:
     """
     if is_object(uri):  # what was written into an object when it is closed becomes the object, after an error too
         with tempfile.TemporaryDirectory(prefix="urm_ray-") as folder:
-            spool = f"{folder}/{name_of(uri)}"
+            spool = f"{folder}/whole"
             with writing(spool, size) as stream:
                 yield stream
             upload_file(spool, uri)
@@ -245,7 +249,8 @@ class RunFolder:
 
     def stages(self) -> list[Stage]:
         """The stages in the folder that are done, by the name of their folder."""
-        found = [Stage(join(self.uri, name), name.rpartition("-")[0], "") for name in _folders(self.uri)]
+        names = _names(self.uri, pafs.FileType.Directory)
+        found = [Stage(join(self.uri, name), name.rpartition("-")[0], "") for name in names]
         manifests = [(stage, stage.manifest()) for stage in found if stage.done]
         return [Stage(stage.uri, known["stage"], known["digest"]) for stage, known in manifests]
 
@@ -262,11 +267,16 @@ class RunFolder:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """One writer at a time: StoreError names the holder; the lock of one that is dead is taken over."""
-        try:
-            with held(*locate(self.uri)):
-                yield
-        except LockedError as error:
-            raise StoreError(f"the run folder {self.uri} is {error}") from None
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(held(*locate(self.uri)))
+            except LockedError as error:
+                raise StoreError(f"the run folder {self.uri} is {error}") from None
+            except OSError as error:
+                if is_object(self.uri):
+                    raise StoreError(problem(self.uri, error)) from error
+                raise
+            yield
 
 
 @steady
@@ -275,13 +285,6 @@ def _need_there(uri: str) -> None:
     fs, path = locate(uri)
     with contextlib.suppress(FileNotFoundError):
         fs.get_file_info(pafs.FileSelector(path))
-
-
-@steady
-def _folders(uri: str) -> list[str]:
-    fs, path = locate(uri)
-    found = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
-    return sorted(f.base_name for f in found if f.type == pafs.FileType.Directory)
 
 
 @steady

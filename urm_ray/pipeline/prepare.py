@@ -12,7 +12,8 @@ import ray
 
 from urm_ray import schema, store
 from urm_ray.config_training import Task
-from urm_ray.file_systems import name_of
+from urm_ray.file_systems import is_object, name_of
+from urm_ray.local_copies import local_copy
 from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.ledger import SharedLedger
@@ -31,7 +32,9 @@ _COUNTS = pa.schema([("part", pa.string()), ("rows", pa.int64()), ("rejected", p
 def part_source(config: dict[str, Any], seed: int, task: Task, part: str) -> Source:
     """The configured source of a part. config: the `prepare` section."""
     kind = "prompts" if part.endswith("prompts") else "preferences"
-    return _source(config[kind], config[f"{kind}_path"], seed, task, tuple(config[name] for name in PARTS))
+    path = config[f"{kind}_path"]
+    path = local_copy(path) if path and is_object(path) else path
+    return _source(config[kind], path, seed, task, tuple(config[name] for name in PARTS))
 
 
 @lru_cache(maxsize=2)
