@@ -39,6 +39,8 @@ class ObjectServer:
     behind: tuple[str, int] = ("", 0)
     fault: Callable[[str, str], str | None] = lambda method, path: None
     stall_s: float = 3.0
+    page: int = 1000
+    """Objects of one page of a list."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
     """How often each fault was done."""
@@ -46,6 +48,13 @@ class ObjectServer:
     def uri(self, *names: str, **options: Any) -> str:
         query = {"scheme": "http", "endpoint_override": f"127.0.0.1:{self.port}", "region": "us-east-1"} | options
         return "/".join(["s3:/", BUCKET, *names]) + "?" + "&".join(f"{name}={value}" for name, value in query.items())
+
+    def empty(self) -> None:
+        self.directly("POST", "/moto-api/reset")
+        self.directly("PUT", f"/{BUCKET}")
+        self.fault, self.page = (lambda method, path: None), 1000
+        self.asked.clear()
+        self.done.clear()
 
     def directly(self, method: str, path: str, body: bytes = b"") -> bytes:
         """An answer of the server behind the proxy."""
@@ -72,8 +81,7 @@ def object_server() -> Iterator[ObjectServer]:
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
     server = ObjectServer(behind=moto.get_host_and_port())
-    server.directly("POST", "/moto-api/reset")
-    server.directly("PUT", f"/{BUCKET}")
+    server.empty()
     proxy = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Proxy,), {"of": server}))
     proxy.daemon_threads = True
     server.port = proxy.server_port
@@ -103,7 +111,8 @@ class _Proxy(BaseHTTPRequestHandler):
             return
         connection = http.client.HTTPConnection(*self.of.behind, timeout=30)
         kept = {k: v for k, v in self.headers.items() if k.lower() not in ("transfer-encoding", "expect", "connection")}
-        connection.request(self.command, self.path, body, kept | {"Content-Length": str(len(body))})
+        path = self.path.replace("max-keys=1000", f"max-keys={self.of.page}")
+        connection.request(self.command, path, body, kept | {"Content-Length": str(len(body))})
         answer = connection.getresponse()
         data = answer.read()
         if kind == "reset":

@@ -21,8 +21,9 @@ class S3Options(Section):
     """HOST:PORT of another store than that of AWS; None takes AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, if any."""
     scheme: Literal["https", "http"] = "https"
     """How `endpoint_override` is spoken to."""
-    max_attempts: int = Field(6, ge=1)
-    """At a request that fails for a while, with a longer pause after each; AWS_MAX_ATTEMPTS sets it, too."""
+    max_attempts: int = Field(8, ge=1)
+    """At a request that fails for a while, with a longer pause after each; AWS_MAX_ATTEMPTS sets it, too. A whole read
+    or write is tried for about a minute more."""
     connect_timeout: float = Field(5, gt=0)
     """Seconds until somebody answers."""
     request_timeout: float = Field(30, gt=0)

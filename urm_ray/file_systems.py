@@ -34,8 +34,9 @@ T = TypeVar("T")
 
 ENVIRONMENT = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_MAX_ATTEMPTS")
 """Variables that say where a store is, and are no secret: workers get them from the driver."""
-PAUSES_S = (1.0, 4.0)
-"""Between attempts at a whole read or write, each of whose requests was tried several times."""
+PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""The longest there are between attempts at a whole read or write. Most requests were tried several times by then, but
+not those of pyarrow 26 for fewer bytes than the answer that it fails has."""
 _OPTIONS: dict[str, type[S3Options] | type[GcsOptions]] = {"s3": S3Options, "gs": GcsOptions, "gcs": GcsOptions}
 _KEYS = re.compile(r"access_?key|secret|token|password|user", re.IGNORECASE)
 _NEVER = {
@@ -124,7 +125,8 @@ def _file_system(scheme: str, bucket: str, query: str, environment: tuple[str | 
         region=region or ("us-east-1" if host else pafs.resolve_s3_region(bucket)),
         endpoint_override=host.rstrip("/") or None,
         scheme=said or options.scheme,
-        retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=int(attempts or options.max_attempts)),
+        # That of its strategies which soon tries again: longer pauses follow between whole reads and writes.
+        retry_strategy=pafs.AwsDefaultS3RetryStrategy(max_attempts=int(attempts or options.max_attempts) - 1),
         connect_timeout=options.connect_timeout,
         request_timeout=options.request_timeout,
         allow_delayed_open=True,  # a small file is one request, and not an upload in parts
@@ -171,26 +173,38 @@ def _anew(scheme: str, bucket: str, query: str) -> pafs.FileSystem:
 def steady(work: Callable[Concatenate[str, P], T]) -> Callable[Concatenate[str, P], T]:
     """A function of a URI, or of a plain path, that may be called twice to the same end.
 
-    Where an object store fails, it is called again, if that can help, and else StoreError says why it does not.
-    FileNotFoundError stays what it is.
+    Where an object store fails, it is called `again`, and if that does not help StoreError says why. FileNotFoundError
+    stays what it is.
     """
 
     @functools.wraps(work)
     def tried(uri: str, *args: P.args, **kwargs: P.kwargs) -> T:
-        for pause in (*PAUSES_S, None):
-            try:
-                return work(uri, *args, **kwargs)
-            except FileNotFoundError:
+        if not is_object(uri):
+            return work(uri, *args, **kwargs)
+        try:
+            return again(lambda: work(uri, *args, **kwargs))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if no_space(error):
                 raise
-            except OSError as error:
-                if not is_object(uri) or no_space(error):
-                    raise
-                if pause is None or _never(error):
-                    raise StoreError(problem(uri, error)) from error
-                time.sleep(pause * random.uniform(0.5, 1))
-        raise AssertionError
+            raise StoreError(problem(uri, error)) from error
 
     return tried
+
+
+def again(work: Callable[[], T]) -> T:
+    """What the work on an object store returns, which is done again while that can help; the last error is raised."""
+    for pause in PAUSES_S:
+        try:
+            return work()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if no_space(error) or _never(error):
+                raise
+        time.sleep(random.uniform(0.5, 1) * pause)
+    return work()
 
 
 def problem(uri: str, error: OSError) -> str:

@@ -25,6 +25,8 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
+from urm_ray.file_systems import again
+
 BEAT_S = 10.0
 SILENT_S = 45.0
 """A holder that gave no sign of life for so long is taken for dead."""
@@ -120,7 +122,7 @@ class _Object:
         claim = f"{self._path}.{token}"
         self._put(claim, b"claimed")
         try:
-            found = self._fs.get_file_info(pafs.FileSelector(claim.rpartition("/")[0]))
+            found = again(lambda: self._fs.get_file_info(pafs.FileSelector(claim.rpartition("/")[0])))
             claims = {f.base_name: f.mtime for f in found if f.base_name.startswith(".lock.")}
             now = claims.pop(f".lock.{token}")  # by the store's own clock
             yield not [at for at in claims.values() if (now - at).total_seconds() < 4 * SILENT_S]
@@ -129,15 +131,20 @@ class _Object:
                 self._fs.delete_file(claim)
 
     def _put(self, path: str, data: bytes) -> None:
-        with self._fs.open_output_stream(path) as stream:
-            stream.write(data)
+        def put() -> None:
+            with self._fs.open_output_stream(path) as stream:
+                stream.write(data)
+
+        again(put)
 
     def read(self) -> Record | None:
-        try:
+        def get() -> bytes:
             with self._fs.open_input_file(self._path) as stream:
-                return _record(stream.read())
-        except FileNotFoundError:
-            return None
+                return stream.read()
+
+        with contextlib.suppress(FileNotFoundError):
+            return _record(again(get))
+        return None
 
     def write(self, record: Record) -> None:
         self._put(self._path, json.dumps(record).encode())

@@ -48,8 +48,8 @@ def exists(uri: str) -> bool:
 def list_files(uri: str, suffix: str = "") -> list[str]:
     """Files directly in a folder (full paths or URIs, sorted); empty where there is no such folder."""
     place = uri if "://" in uri else os.path.abspath(uri)
-    names = _names(uri, pafs.FileType.File)
-    return [join(place, name) for name in names if name.endswith(suffix) and name[0] != "."]
+    found = _names(uri, pafs.FileType.File)
+    return [join(place, name) for name in found if name.endswith(suffix) and name[0] != "."]
 
 
 @steady
@@ -214,7 +214,7 @@ class Stage:
         delete_dir(self.uri)
 
     def units(self, part: str) -> list[str]:
-        """The parquet files of one part of a finished stage, in the order of their unit numbers."""
+        """The parquet files of a part, in the order of their unit numbers."""
         return list_files(self.path(part), ".parquet")
 
     def rows(self, part: str, columns: list[str] | None = None) -> pa.Table:

@@ -16,6 +16,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from urm_ray import store
 from urm_ray.config_training import TrainConfig
+from urm_ray.file_systems import again
 from urm_ray.local_copies import upload_dir
 from urm_ray.schema import digest
 from urm_ray.training.guards import forget_stop, until_stopped
@@ -91,7 +92,7 @@ def last_checkpoint(scratch: str) -> tuple[str | None, int]:
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
         return None, 0
-    folder = checkpoint.to_directory(str(Path(scratch) / "resume"))
+    folder = again(lambda: checkpoint.to_directory(str(Path(scratch) / "resume")))
     return folder, json.loads((Path(folder) / "trainer_state.json").read_text())["global_step"]
 
 
