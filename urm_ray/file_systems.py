@@ -82,6 +82,11 @@ def _query_of(uri: str) -> tuple[str, str]:
     return path, mark + query
 
 
+def without_query(uri: str) -> str:
+    """Where a place is, without how its store is spoken to."""
+    return _query_of(uri)[0]
+
+
 def locate(uri: str) -> tuple[pafs.FileSystem, str]:
     """The file system and the path on it of a URI or a plain path; StoreError where the URI says what it may not."""
     if "://" not in uri:

@@ -273,9 +273,7 @@ class RunFolder:
             except LockedError as error:
                 raise StoreError(f"the run folder {self.uri} is {error}") from None
             except OSError as error:
-                if is_object(self.uri):
-                    raise StoreError(problem(self.uri, error)) from error
-                raise
+                raise (StoreError(problem(self.uri, error)) if is_object(self.uri) else error) from None
             yield
 
 
