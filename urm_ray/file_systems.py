@@ -94,7 +94,8 @@ def locate(uri: str) -> tuple[pafs.FileSystem, str]:
     path, query = _query_of(uri)
     scheme, _, rest = path.partition("://")
     bucket = rest.partition("/")[0]
-    if "@" in bucket or (scheme in _OPTIONS and ":" in bucket):
+    user, at, _ = bucket.rpartition("@")
+    if ":" in user or (scheme in _OPTIONS and (at or ":" in bucket)):
         raise StoreError(f"a {scheme} URI holds a user or keys: set them in the environment of the job and its workers")
     if scheme not in _OPTIONS:
         try:
