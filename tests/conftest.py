@@ -1,7 +1,9 @@
 """What every test relies on: no hub, no deadlines that a busy machine breaks, and the same examples in every run."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -61,3 +63,24 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = job("pipeline", folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[Any]:
+    """A server of S3 on loopback, `object_server.ObjectServer`."""
+    from object_server import object_server
+
+    with object_server() as server:
+        yield server
+
+
+@pytest.fixture
+def objects(object_store: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """The same, as it is at first: its bucket is empty, nothing fails, and its keys are in the environment."""
+    from object_server import KEYS
+
+    for name, value in {**KEYS, "URM_RAY_CACHE": str(tmp_path / "cache")}.items():
+        monkeypatch.setenv(name, value)
+    object_store.empty()
+    yield object_store
+    object_store.fault = lambda method, path: None

@@ -81,6 +81,15 @@ def test_a_digest_changes_with_what_changes_a_result_and_with_nothing_else():
         assert digest(change) != same, change
 
 
+def test_how_an_object_store_is_spoken_to_does_not_change_a_digest():
+    def digest(query):
+        path = f"s3://bucket/model{query}"
+        config = build(of_policy(path=path, evaluate={"scorer_model": path}) | {"judge": {"path": path}})
+        return config.digest_of("judge"), config.policy(TASK).digest_of("evaluate")
+
+    assert digest("") == digest("?region=eu-west-1&max_attempts=3")
+
+
 @pytest.mark.parametrize("section", ["reward", "dpo"])
 def test_the_place_of_a_training_does_not_change_its_digest(section):
     def digest(change):

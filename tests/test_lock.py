@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
+from object_server import by_chance
 
-from urm_ray import lock
+from urm_ray import lock, store
+from urm_ray.file_systems import locate
 from urm_ray.lock import LockedError, held
 from urm_ray.store import RunFolder, StoreError
 
@@ -24,7 +26,8 @@ LOCAL = pafs.LocalFileSystem()
 HOLD = """
 import sys, time
 import pyarrow.fs as pafs
-from urm_ray import lock
+from urm_ray import lock, store
+from urm_ray.file_systems import locate
 lock.BEAT_S = lock.SETTLE_S = 0.1
 fs = pafs.LocalFileSystem()
 place = (fs, sys.argv[1]) if sys.argv[2] == "file" else (pafs.SubTreeFileSystem(sys.argv[1], fs), "")
@@ -213,3 +216,43 @@ def test_a_machine_of_the_same_name_is_another_machine(kind, tmp_path, capsys):
     with held(*place(kind, tmp_path)):
         assert words(tmp_path)["pid"] == os.getpid()
     assert "waiting for a sign of life" in capsys.readouterr().err
+
+
+def test_of_writers_on_a_slow_store_that_fails_there_is_never_more_than_one(objects, monkeypatch):
+    """Whatever a request takes: how long writers wait for each other says nothing of who was the first."""
+    monkeypatch.setattr(lock, "SILENT_S", 60.0)
+    drawn = by_chance(0, 0.3, ("500", "503", "stall", "cut"))
+    objects.fault, objects.stall_s = (lambda method, path: drawn(method, path) if ".lock" in path else None), 0.3
+    inside, most, turns = [0], [0], []
+
+    def write() -> None:
+        for _ in range(3):
+            try:
+                with held(*locate(objects.uri("run", max_attempts=8))):
+                    inside[0] += 1
+                    most[0] = max(most[0], inside[0])
+                    turns.append(1)
+                    time.sleep(0.02)
+                    inside[0] -= 1
+            except LockedError:
+                time.sleep(0.05)
+
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+    assert turns
+    assert objects.done["stall"]
+    assert store.tree(objects.uri("run")) == []
+
+
+def test_a_claim_of_a_process_that_died_with_it_is_forgotten_in_time(objects, monkeypatch):
+    uri = objects.uri("run")
+    store.write_bytes(store.join(uri, ".lock.dead"), b"claimed")
+    with pytest.raises(StoreError, match="being taken by another process"):
+        RunFolder.open(uri).lock().__enter__()
+    monkeypatch.setattr(lock, "SILENT_S", 0.0)
+    with RunFolder.open(uri).lock():
+        pass

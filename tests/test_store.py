@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from urm_ray import store
 from urm_ray.fingerprint import fingerprint
+from urm_ray.local_copies import local_copy, upload_dir
 from urm_ray.store import RunFolder, StoreError
 
 TABLE = pa.table({"id": ["a", "b", "c"], "data": [b"1", None, b"333"], "n": [[1], [], [2, 3]]})
@@ -183,8 +184,8 @@ def test_a_folder_is_uploaded_anew_and_found_again(tmp_path):
     tree(tmp_path / "model", config=b"{}", sub__weights=b"abc")
     target = str(tmp_path / "stage" / "model")
     tree(tmp_path / "stage" / "model", stale=b"from a run that was cut off")
-    store.upload_dir(str(tmp_path / "model"), target)
-    assert fingerprint(store.local_dir(target)) == fingerprint(str(tmp_path / "model"))
+    upload_dir(str(tmp_path / "model"), target)
+    assert fingerprint(local_copy(target)) == fingerprint(str(tmp_path / "model"))
     assert store.size_of(store.join(target, "sub/weights")) == 3
 
 

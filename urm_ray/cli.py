@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import traceback
@@ -140,23 +141,24 @@ def _print(lines: Iterable[str]) -> int:
 
 def explain(error: BaseException, folder: str) -> int:
     """One sentence for people; the trace goes to the folder that was being written, for those who need it. Status 1."""
-    from urm_ray.store import StoreError, missing_space, no_space
+    from urm_ray.file_systems import StoreError, is_object, join, missing_space, no_space, problem
+    from urm_ray.store import write_bytes
 
     cause = root_cause(error)
     if no_space(cause):
         sentence = f"no free space {missing_space(getattr(cause, 'filename', None) or folder)}"
     elif isinstance(cause, (StoreError, ValueError, RuntimeError)) and type(cause).__module__.startswith("urm_ray."):
         sentence = next(iter(str(cause).splitlines()), "")  # Ray Data adds lines about retries
+    elif isinstance(cause, OSError) and "AWS Error" in str(cause):  # of a checkpoint that Ray Train writes or reads
+        sentence = problem(folder, cause)
     else:
         first = (str(cause).strip() or "no message").splitlines()[0]
         sentence = f"{type(cause).__name__}: {first}"
-    log = os.path.join(folder if "://" in folder else os.path.abspath(folder), "error.log")
-    try:
-        with open(log, "w", encoding="utf-8") as stream:
-            stream.write(printed("".join(traceback.format_exception(error))))
-        sentence += f" (trace in {log})"
-    except OSError:
-        pass
+    log = join(folder if "://" in folder else os.path.abspath(folder), "error.log")
+    if not (is_object(folder) and isinstance(cause, StoreError)):  # which may be that nothing can be written there
+        with contextlib.suppress(OSError, StoreError):
+            write_bytes(log, printed("".join(traceback.format_exception(error))).encode())
+            sentence += f" (trace in {log})"
     print(printed(f"error: {sentence}"), file=sys.stderr)
     return 1
 

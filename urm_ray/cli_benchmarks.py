@@ -6,11 +6,11 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from urm_ray.config_benchmarks import BenchmarkConfig
 from urm_ray.config_file import ConfigError, build_as, override
+from urm_ray.file_systems import name_of, parent_of
 from urm_ray.secrets import printed
 
 _JUDGE = ("protocol", "readout", "batch", "dtype", "resamples")
@@ -108,13 +108,13 @@ def _config(arguments: argparse.Namespace) -> BenchmarkConfig:
     return build_as(BenchmarkConfig, {"judges": judges, "benchmarks": benchmarks, "judge": judge, **values})
 
 
-def _named(given: Sequence[str], name_of: Any, what: str) -> dict[str, str]:
+def _named(given: Sequence[str], naming: Any, what: str) -> dict[str, str]:
     """NAME=VALUE as names and values; of a value alone the name is found, of a name alone the value is empty."""
     found: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or ("/" in name and what == "judges"):
-            name, value = name_of(text), text if what == "judges" else ""
+            name, value = naming(text), text if what == "judges" else ""
         if name in found:
             raise ConfigError(f"{what}: {name} is there twice; name them apart, as NAME=PATH")
         if what == "judges" and not re.fullmatch(r"[\w.+-]+", name):
@@ -125,5 +125,6 @@ def _named(given: Sequence[str], name_of: Any, what: str) -> dict[str, str]:
 
 def _name_of(path: str) -> str:
     """The last part of a path that tells judges apart: a run's judge is in RUN/reward-DIGEST/model."""
-    parts = [part for part in Path(path).parts if part not in ("/", "model")]
-    return re.sub(r"[^\w.+-]+", "-", parts[-1]) if parts else "judge"
+    name = name_of(path)
+    name = name_of(parent_of(path)) if name == "model" else name
+    return re.sub(r"[^\w.+-]+", "-", name) if name else "judge"

@@ -19,7 +19,8 @@ from urm_ray.schema import digest
 
 class RunConfig(Section):
     dir: str = "runs/run"
-    """Folder of the run: a path, absolute or relative to where the job starts, on storage that all nodes share."""
+    """Folder of the run: a path, absolute or relative to where the job starts, on storage that all nodes share; or a
+    URI of an object store (`urm_ray.file_systems`)."""
     seed: int = 0
     """The one source of randomness; everything else is derived from it and from ids."""
     min_free_mib: int = Field(200, ge=0)
@@ -77,7 +78,7 @@ class PrepareConfig(Section):
 
 class JudgeConfig(Section):
     path: str = ""
-    """A judge that is trained already, such as a released one: a folder or hub name. The run then trains none, and
+    """A judge that is trained already, such as a released one: a folder, URI or hub name. The run then trains none, and
     needs no preferences. Empty takes the judge that `reward` trains."""
     engine: Literal["transformers", "vllm", "http"] = "transformers"
     """What runs the judge: transformers or vLLM in the actors of its pools, or an OpenAI-compatible server, which is

@@ -8,12 +8,14 @@ from pydantic import Field, model_validator
 
 from urm_ray.clips import Sampling
 from urm_ray.config_training import BudgetConfig, DpoConfig, PoolConfig, Section, Task, VlmDpoConfig
+from urm_ray.file_systems import without_query
 from urm_ray.schema import digest
 
 
 class ModelConfig(Section):
     path: str = ""
-    """A folder as `save_pretrained` leaves it, or a hub name; `package:FOLDER` lies inside an installed package."""
+    """A folder as `save_pretrained` leaves it, by path or by URI, or a hub name; `package:FOLDER` lies inside an
+    installed package."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "auto"
     """auto takes the GPU if the worker has one."""
@@ -143,7 +145,8 @@ class PolicyConfig(ModelConfig):
     def digest_of(self, *names: str) -> str:
         """Digest of the named sections and of how the policy is loaded; see `Config.digest_of`."""
         return digest(
-            {"dtype": self.dtype, "path": self.path} | {name: essential(getattr(self, name)) for name in names}
+            {"dtype": self.dtype, "path": without_query(self.path)}
+            | {name: essential(getattr(self, name)) for name in names}
         )
 
 
@@ -186,7 +189,9 @@ def understands(task: Task) -> bool:
 
 
 def essential(section: Section) -> dict[str, Any]:
-    """A section without what cannot change a result: pools, CPUs and places, and what is of engines not in use."""
+    """A section without what cannot change a result: pools, CPUs and places, what is of engines not in use, and how an
+    object store is spoken to."""
     kept = section.model_dump(mode="json", exclude=_PLACEMENT | getattr(section, "unused", set()))
+    kept = {name: without_query(value) if isinstance(value, str) else value for name, value in kept.items()}
     parts = {name: getattr(section, name) for name in kept}
     return kept | {name: essential(part) for name, part in parts.items() if isinstance(part, Section)}

@@ -18,6 +18,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from urm_ray.file_systems import is_object
 from urm_ray.llava_next_format import (
     COMPUTED,
     EMBEDDING,
@@ -92,6 +93,8 @@ def convert(source: str, to: str) -> str | None:
     config.json is written last, so a folder that is not whole is never loaded. FormatError, before anything is
     written, where `source` is not wholly understood or `to` is not empty; StoreError where there is no `source`.
     """
+    if is_object(to):
+        raise FormatError(f"converted checkpoints are written to a folder of this machine, not to {to}")
     folder, out = _folder(source), Path(to)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FormatError(f"{to} is not empty: name a folder that is, or none")

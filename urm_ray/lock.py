@@ -12,6 +12,7 @@ import errno
 import fcntl
 import json
 import os
+import random
 import signal
 import socket
 import sys
@@ -24,11 +25,15 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
+from urm_ray.file_systems import again
+
 BEAT_S = 10.0
 SILENT_S = 45.0
 """A holder that gave no sign of life for so long is taken for dead."""
 SETTLE_S = 1.0
 """Until two writers of one object have both written, so that they see who was the last."""
+TURNS = 8
+"""Times that a process claims its turn to write a lock's object."""
 _SIZE = 512
 Record = dict[str, Any]
 
@@ -40,6 +45,7 @@ class LockedError(RuntimeError):
 class _File:
     """A file that the kernel locks for whoever has it open."""
 
+    turn = contextlib.nullcontext
     shared = False
     """Whether two processes may have it at the same time, so that its words have to be looked at."""
 
@@ -95,15 +101,53 @@ class _Object:
     def take(self) -> bool:
         return True
 
+    @contextlib.contextmanager
+    def turn(self, token: str) -> Iterator[None]:
+        """While it lasts no other process writes the lock, however slow the store is; LockedError if it does not come.
+
+        Each process claims a turn by an object of its own, and then looks whether it is alone: of two that come at the
+        same time at least one sees the other, and steps back for a while.
+        """
+        for pause in (*(SETTLE_S * 2**n / 4 for n in range(TURNS)), None):
+            with self._claimed(token) as alone:
+                if alone:
+                    yield
+                    return
+            if pause is not None:
+                time.sleep(random.uniform(0, pause))
+        raise LockedError(f"being taken by another process: try again; its lock is {self._path}")
+
+    @contextlib.contextmanager
+    def _claimed(self, token: str) -> Iterator[bool]:
+        claim = f"{self._path}.{token}"
+        self._put(claim, b"claimed")
+        try:
+            found = again(lambda: self._fs.get_file_info(pafs.FileSelector(claim.rpartition("/")[0])))
+            claims = {f.base_name: f.mtime for f in found if f.base_name.startswith(".lock.")}
+            now = claims.pop(f".lock.{token}")  # by the store's own clock
+            yield not [at for at in claims.values() if (now - at).total_seconds() < 4 * SILENT_S]
+        finally:
+            with contextlib.suppress(OSError):
+                self._fs.delete_file(claim)
+
+    def _put(self, path: str, data: bytes) -> None:
+        def put() -> None:
+            with self._fs.open_output_stream(path) as stream:
+                stream.write(data)
+
+        again(put)
+
     def read(self) -> Record | None:
-        if self._fs.get_file_info(self._path).type == pafs.FileType.NotFound:
-            return None
-        with self._fs.open_input_stream(self._path) as stream:
-            return _record(stream.read())
+        def get() -> bytes:
+            with self._fs.open_input_file(self._path) as stream:
+                return stream.read()
+
+        with contextlib.suppress(FileNotFoundError):
+            return _record(again(get))
+        return None
 
     def write(self, record: Record) -> None:
-        with self._fs.open_output_stream(self._path) as stream:
-            stream.write(json.dumps(record).encode())
+        self._put(self._path, json.dumps(record).encode())
 
     def leave(self) -> None:
         with contextlib.suppress(OSError):
@@ -128,7 +172,7 @@ def held(fs: pafs.FileSystem, path: str) -> Iterator[None]:
     """
     place = f"{path.rstrip('/')}/.lock"
     lock: _File | _Object = _File(place) if isinstance(fs, pafs.LocalFileSystem) else _Object(fs, place)
-    mine = {
+    mine: Record = {
         "host": socket.gethostname(),
         "machine": _machine(),
         "pid": os.getpid(),
@@ -138,7 +182,8 @@ def held(fs: pafs.FileSystem, path: str) -> Iterator[None]:
         "beat": 0,
     }
     try:
-        _take(lock, mine, place)
+        with lock.turn(mine["token"]):
+            _take(lock, mine, place)
         over = threading.Event()
         beats = threading.Thread(target=_beat, args=(lock, mine, place, over), name="lock", daemon=True)
         beats.start()
@@ -147,8 +192,9 @@ def held(fs: pafs.FileSystem, path: str) -> Iterator[None]:
         finally:
             over.set()
             beats.join()
-            if _is(lock.read(), mine):
-                lock.leave()
+            with contextlib.suppress(OSError):  # what is left of it is taken over
+                if _is(lock.read(), mine):
+                    lock.leave()
     finally:
         lock.close()
 

@@ -1,4 +1,4 @@
-"""Loads checkpoints. Every model of the system comes in through here, from a folder or by its name on the hub."""
+"""Loads checkpoints. Every model of the system comes in through here: from a folder, an object store or the hub."""
 
 from __future__ import annotations
 
@@ -8,19 +8,29 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from urm_ray import store
 from urm_ray.checkpoint_files import need_known_parts, need_no_code, need_safetensors, without_code
+from urm_ray.file_systems import is_object, join
+from urm_ray.local_copies import local_copy
+from urm_ray.secrets import printed
 from urm_ray.store import StoreError
+
+_CONFIGS = ("config.json", "model_index.json")
 
 
 def locate(path: str) -> str:
-    """The folder or hub name that a configured path means, whether or not the hub can be reached.
+    """The folder, URI or hub name that a configured path means, whether or not the hub can be reached.
 
-    `package:FOLDER` is a folder inside an installed package. StoreError where a local path has no checkpoint.
+    `package:FOLDER` is a folder inside an installed package. StoreError where a local path or a URI has no checkpoint.
     """
     if not path:
         raise StoreError(
             "a model path is missing: judge_base.path, unless judge.path names a judge, or policies.TASK.path"
         )
+    if is_object(path):
+        if not any(store.exists(join(path, name)) for name in _CONFIGS):
+            raise StoreError(f"{printed(path)} holds no checkpoint: neither {' nor '.join(_CONFIGS)} is there")
+        return path
     package, colon, folder = path.partition(":")
     if colon and package.replace("_", "").replace(".", "").isalnum() and "/" not in package:
         spec = importlib.util.find_spec(package)
@@ -29,8 +39,8 @@ def locate(path: str) -> str:
         path = str(Path(next(iter(spec.submodule_search_locations))) / folder)
     local = Path(path).expanduser()
     if local.exists():
-        if not any((local / name).is_file() for name in ("config.json", "model_index.json")):
-            raise StoreError(f"{local} holds no checkpoint: neither config.json nor model_index.json is there")
+        if not any((local / name).is_file() for name in _CONFIGS):
+            raise StoreError(f"{local} holds no checkpoint: neither {' nor '.join(_CONFIGS)} is there")
         return str(local.absolute())
     if local.is_absolute() or path.startswith((".", "~")) or path.count("/") != 1:
         raise StoreError(f"there is no checkpoint at {path}")
@@ -49,14 +59,25 @@ class NoHubError(StoreError):
     """A model by its name on the hub, where there is no hub."""
 
 
-def resolve(path: str) -> str:
+def checked(path: str) -> str:
     """As `locate`; StoreError, too, where a folder has pickles in place of safetensors, and where a hub name cannot be
-    loaded because the hub is switched off."""
+    loaded because the hub is switched off. What is checked here may be resolved on another node."""
     where = locate(path)
+    if is_object(where):
+        return where
     if Path(where).exists():
         need_safetensors(where, path)
     if not Path(where).exists() and os.environ.get("HF_HUB_OFFLINE") == "1" and cached(where) is None:
         raise NoHubError(f"there is no checkpoint at {path}, and the hub is switched off (HF_HUB_OFFLINE=1)")
+    return where
+
+
+def resolve(path: str) -> str:
+    """As `checked`, for a process that loads the checkpoint: of what lies on an object store, the copy of this node."""
+    where = checked(path)
+    if is_object(where):
+        where = local_copy(where)
+        need_safetensors(where, path)
     return where
 
 

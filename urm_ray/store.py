@@ -12,62 +12,84 @@ Files appear whole or not at all. Folders may lie on any file system that pyarro
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import re
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from urm_ray.file_systems import (
+    StoreError,
+    is_object,
+    join,
+    locate,
+    missing_space,
+    no_space,
+    problem,
+    steady,
+)
 from urm_ray.lock import LockedError, held
-from urm_ray.schema import digest, objects_in
+from urm_ray.schema import objects_in
 from urm_ray.secrets import masked_all
 
 _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")
 """Names of files that are being written, as `writing` makes them."""
-
 PROGRESS = "progress.json"
 
 
-class StoreError(RuntimeError):
-    """The run folder cannot be used; the message says why in one sentence."""
-
-
-def locate(uri: str) -> tuple[pafs.FileSystem, str]:
-    """The file system and the path on it of a URI or a plain path."""
-    if "://" in uri:
-        return pafs.FileSystem.from_uri(uri)
-    return pafs.LocalFileSystem(), os.path.abspath(uri)
-
-
-def join(uri: str, *names: str) -> str:
-    return "/".join([uri.rstrip("/"), *names])
-
-
+@steady
 def exists(uri: str) -> bool:
     fs, path = locate(uri)
     return fs.get_file_info(path).type != pafs.FileType.NotFound
 
 
 def list_files(uri: str, suffix: str = "") -> list[str]:
-    """Files directly in a folder (full paths, sorted); empty where there is no such folder."""
+    """Files directly in a folder (full paths or URIs, sorted); empty where there is no such folder."""
+    place = uri if "://" in uri else os.path.abspath(uri)
+    found = _names(uri, pafs.FileType.File)
+    return [join(place, name) for name in found if name.endswith(suffix) and name[0] != "."]
+
+
+@steady
+def _names(uri: str, kind: pafs.FileType) -> list[str]:
+    """The sorted names of what is of a kind directly in a folder."""
     fs, path = locate(uri)
     found = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
-    scheme = uri.split("://", 1)[0] + "://" if "://" in uri else ""
-    return sorted(
-        scheme + f.path
-        for f in found
-        if f.type == pafs.FileType.File and f.base_name.endswith(suffix) and f.base_name[0] != "."
-    )
+    return sorted(f.base_name for f in found if f.type == kind)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file below a folder. name: relative to it; empty where the folder is the file. changed: when, in ns."""
+
+    name: str
+    size: int
+    changed: int
+
+
+@steady
+def tree(uri: str) -> list[File]:
+    """All files below a folder, or the one file at a place, in the order of their paths; empty where there is nothing.
+    Those whose names begin with a dot are left out."""
+    fs, path = locate(uri)
+    found = fs.get_file_info(path)
+    if found.type == pafs.FileType.NotFound:
+        return []
+    if found.type == pafs.FileType.File:
+        return [File("", found.size, found.mtime_ns)]
+    below = [f for f in fs.get_file_info(pafs.FileSelector(path, recursive=True)) if f.type == pafs.FileType.File]
+    files = [File(f.path[len(path.rstrip("/")) + 1 :], f.size, f.mtime_ns) for f in below if f.base_name[0] != "."]
+    return sorted(files, key=lambda file: PurePosixPath(file.name))
 
 
 @contextlib.contextmanager
@@ -76,15 +98,20 @@ def writing(uri: str, size: int | None = None) -> Iterator[pa.NativeFile]:
 
     size: of the file in bytes, as far as it is known. StoreError where there is no space for it.
     """
+    if is_object(uri):  # what was written into an object when it is closed becomes the object, after an error too
+        with tempfile.TemporaryDirectory(prefix="urm_ray-") as folder:
+            spool = f"{folder}/whole"
+            with writing(spool, size) as stream:
+                yield stream
+            upload_file(spool, uri)
+        return
     fs, path = locate(uri)
     fs.create_dir(os.path.dirname(path), recursive=True)
-    local = isinstance(fs, pafs.LocalFileSystem)
-    target = f"{os.path.dirname(path)}/.{os.path.basename(path)}.{uuid.uuid4().hex}" if local else path
+    target = f"{os.path.dirname(path)}/.{os.path.basename(path)}.{uuid.uuid4().hex}"
     try:
         with fs.open_output_stream(target) as stream:
             yield stream
-        if local:
-            os.replace(target, path)
+        os.replace(target, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
             fs.delete_file(target)
@@ -93,32 +120,38 @@ def writing(uri: str, size: int | None = None) -> Iterator[pa.NativeFile]:
         raise
 
 
-def no_space(error: BaseException) -> bool:
-    """Whether an error says that a disk, or somebody's share of it, is full."""
-    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-    return full or any(words in str(error) for words in ("No space left on device", "Disk quota exceeded"))
-
-
-def missing_space(uri: str, size: int | None = None) -> str:
-    """Where there is no space, how much there is, and what to do. size: of the file that did not fit, in bytes."""
+@steady
+def _put(uri: str, data: Any) -> None:
+    """Writes an object by one call, so that there is never an end to write but the last."""
     fs, path = locate(uri)
-    while isinstance(fs, pafs.LocalFileSystem) and not os.path.exists(path):
-        path = os.path.dirname(path)
-    left = f": {shutil.disk_usage(path).free / 2**20:.1f} MiB are left" if isinstance(fs, pafs.LocalFileSystem) else ""
-    needed = f", {size / 2**20:.1f} MiB are needed for this file alone" if size is not None else ""
-    return f"in {uri}{left}{needed}; make room, and the same command goes on from here"
+    with fs.open_output_stream(path) as stream:
+        stream.write(data)
+
+
+def upload_file(file: str, uri: str) -> None:
+    """Copies a local file to an object, which appears whole or not at all."""
+    with pa.memory_map(file) if os.path.getsize(file) else pa.BufferReader(b"") as stream:
+        _put(uri, stream.read_buffer())
 
 
 def write_bytes(uri: str, data: bytes) -> None:
     """Writes a file so that it appears whole or not at all."""
+    if is_object(uri):
+        return _put(uri, data)
     with writing(uri, len(data)) as stream:
         stream.write(data)
 
 
+@steady
 def read_bytes(uri: str) -> bytes:
+    with opened(uri) as file:
+        return file.read()
+
+
+def opened(uri: str) -> pa.NativeFile:
+    """A file to read anywhere in it; callers are `steady`."""
     fs, path = locate(uri)
-    with fs.open_input_stream(path) as stream:
-        return stream.read()
+    return fs.open_input_file(path)
 
 
 def write_json(uri: str, value: Any) -> None:
@@ -136,21 +169,24 @@ def write_table(uri: str, table: pa.Table) -> None:
     write_bytes(uri, sink.getvalue())
 
 
+@steady
 def read_table(uri: str, columns: list[str] | None = None) -> pa.Table:
     """The rows of a parquet file; StoreError for columns of pickled objects, which reading would run."""
-    fs, path = locate(uri)
-    table = pq.read_table(path, columns=columns, filesystem=fs, partitioning=None)
+    with opened(uri) as file:
+        table = pq.read_table(file, columns=columns, partitioning=None)
     if objects := objects_in(table.schema):
         raise StoreError(f"{uri} has columns of pickled objects: {', '.join(objects)}")
     return table
 
 
+@steady
 def read_leaves(uri: str, leaves: list[str]) -> pa.Table:
     """Parts of the columns of a parquet file, such as `candidates.list.element.index`: the rest is not read."""
-    fs, path = locate(uri)
-    return pq.ParquetFile(path, filesystem=fs).read(columns=leaves)
+    with opened(uri) as file:
+        return pq.ParquetFile(file).read(columns=leaves)
 
 
+@steady
 def delete_file(uri: str) -> None:
     """Removes a file, if it is there."""
     fs, path = locate(uri)
@@ -158,6 +194,7 @@ def delete_file(uri: str) -> None:
         fs.delete_file(path)
 
 
+@steady
 def delete_dir(uri: str) -> None:
     fs, path = locate(uri)
     if fs.get_file_info(path).type == pafs.FileType.Directory:
@@ -205,7 +242,7 @@ class Stage:
         delete_dir(self.uri)
 
     def units(self, part: str) -> list[str]:
-        """The parquet files of one part of a finished stage, in the order of their unit numbers."""
+        """The parquet files of a part, in the order of their unit numbers."""
         return list_files(self.path(part), ".parquet")
 
     def rows(self, part: str, columns: list[str] | None = None) -> pa.Table:
@@ -226,6 +263,9 @@ class RunFolder:
     def open(cls, directory: str) -> RunFolder:
         uri = directory if "://" in directory else os.path.abspath(directory)
         fs, path = locate(uri)
+        if is_object(uri):
+            _need_there(uri)
+            return cls(uri)
         try:
             fs.create_dir(path, recursive=True)
         except OSError as error:
@@ -237,17 +277,16 @@ class RunFolder:
 
     def stages(self) -> list[Stage]:
         """The stages in the folder that are done, by the name of their folder."""
-        fs, path = locate(self.uri)
-        names = sorted(f.base_name for f in fs.get_file_info(pafs.FileSelector(path)) if f.type.name == "Directory")
+        names = _names(self.uri, pafs.FileType.Directory)
         found = [Stage(join(self.uri, name), name.rpartition("-")[0], "") for name in names]
         manifests = [(stage, stage.manifest()) for stage in found if stage.done]
         return [Stage(stage.uri, known["stage"], known["digest"]) for stage, known in manifests]
 
     def _tidy(self) -> None:
         """Removes files that somebody died over while writing them, from the stages that are not done."""
-        if "://" in self.uri:
+        if is_object(self.uri):
             return  # objects have no such files: they appear whole
-        for stage in Path(self.uri).iterdir():
+        for stage in Path(locate(self.uri)[1]).iterdir():
             if stage.is_dir() and not (stage / "manifest.json").exists():
                 for folder, _, names in os.walk(stage):
                     for name in filter(_UNFINISHED.fullmatch, names):
@@ -256,9 +295,9 @@ class RunFolder:
 
     def need_free(self, mebibytes: int) -> None:
         """StoreError unless a local run folder has this much space left."""
-        if "://" in self.uri:
+        if is_object(self.uri):
             return
-        free = shutil.disk_usage(self.uri).free >> 20
+        free = shutil.disk_usage(locate(self.uri)[1]).free >> 20
         if free < mebibytes:
             raise StoreError(
                 f"no free space in the run folder {self.uri}: {free} MiB are left, {mebibytes} MiB are needed"
@@ -267,43 +306,33 @@ class RunFolder:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """One writer at a time: StoreError names the holder; the lock of one that is dead is taken over."""
-        try:
-            with held(*locate(self.uri)):
-                self._tidy()
-                yield
-        except LockedError as error:
-            raise StoreError(f"the run folder {self.uri} is {error}") from None
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(held(*locate(self.uri)))
+            except LockedError as error:
+                raise StoreError(f"the run folder {self.uri} is {error}") from None
+            except OSError as error:
+                raise (StoreError(problem(self.uri, error)) if is_object(self.uri) else error) from None
+            self._tidy()
+            yield
 
 
+@steady
+def _need_there(uri: str) -> None:
+    """StoreError where nothing can be listed at a place on an object store; it may be empty."""
+    fs, path = locate(uri)
+    with contextlib.suppress(FileNotFoundError):
+        fs.get_file_info(pafs.FileSelector(path))
+
+
+@steady
 def row_count(uri: str) -> int:
     """Rows of a parquet file, from its footer alone."""
-    fs, path = locate(uri)
-    return pq.ParquetFile(path, filesystem=fs).metadata.num_rows
+    with opened(uri) as file:
+        return pq.ParquetFile(file).metadata.num_rows
 
 
-def upload_dir(folder: str, uri: str) -> None:
-    """Copies a local folder to a stage; safe to repeat."""
-    fs, path = locate(uri)
-    delete_dir(uri)
-    fs.create_dir(path, recursive=True)
-    pafs.copy_files(folder, path, source_filesystem=pafs.LocalFileSystem(), destination_filesystem=fs)
-
-
-def local_dir(uri: str) -> str:
-    """A local folder with the content of a stage's folder: itself if it is local, else a copy in a cache."""
-    if "://" not in uri:
-        return uri
-    fs, path = locate(uri)
-    cache = Path.home() / ".cache" / "urm_ray" / digest("dir", uri)
-    if not cache.exists():
-        partial = cache.with_name(f"{cache.name}.{uuid.uuid4().hex}")
-        partial.mkdir(parents=True)
-        pafs.copy_files(path, str(partial), source_filesystem=fs, destination_filesystem=pafs.LocalFileSystem())
-        with contextlib.suppress(OSError):  # another process of this node was quicker
-            partial.rename(cache)
-    return str(cache)
-
-
+@steady
 def size_of(uri: str) -> int:
     """Bytes of a file."""
     fs, path = locate(uri)

@@ -45,7 +45,7 @@ def scorers(folder: str, assignments: list[str]) -> tuple[Config, dict[str, Judg
     config = build(values)
     reward = next(stage for stage in store.RunFolder.open(folder).stages() if stage.name == "reward")
     judges = {readout: config.judge.model_copy(update={"readout": readout}) for readout in READOUTS}
-    path = store.local_dir(reward.path("model"))
+    path = reward.path("model")
     return config, {readout: JudgeScorer.load(path, judge) for readout, judge in judges.items()}
 
 

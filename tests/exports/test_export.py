@@ -6,6 +6,7 @@ from helpers import clip, pair_preference, picture, point_preference
 
 from urm_ray import schema
 from urm_ray.exports.export import FORMATS, Options, export
+from urm_ray.local_copies import upload_dir
 from urm_ray.media import encode_image
 from urm_ray.sources.registry import SourceError
 
@@ -22,6 +23,15 @@ def test_what_sifting_dropped_and_what_has_no_place_is_counted_and_left_out(name
     assert found["kept"] == dict.fromkeys(sorted(form.tasks, key=schema.TASKS.index), 3)
     others = [task for task in schema.TASKS if task not in form.tasks]
     assert found["left_out"] == {"dropped by sifting (tie)": 4} | {f"{name} has no place for {t}": 3 for t in others}
+
+
+def test_pairs_of_a_run_in_a_bucket_are_written_to_a_folder_and_to_nothing_else(objects, tmp_path):
+    source, uri = pairs_folder(tmp_path, {"image_generation": 3}), objects.uri("run", "pairs", "sifted")
+    upload_dir(source, uri)
+    here, there = (export("pick-a-pic", place, str(tmp_path / name)) for place, name in ((source, "1"), (uri, "2")))
+    assert here == there
+    with pytest.raises(SourceError, match="written to a folder of this machine"):
+        export("pick-a-pic", source, objects.uri("exports"))
 
 
 def test_a_file_that_is_missing_costs_its_row(tmp_path):

@@ -4,12 +4,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from object_server import by_chance
 from pipeline.imports import content_of, on_this_machine, rows_in, write_labels, write_sources
 
 from urm_ray import store
+from urm_ray.config import PrepareConfig
 from urm_ray.config_file import build_as
 from urm_ray.config_mix import Mix
+from urm_ray.fingerprint import fingerprint
 from urm_ray.pipeline import import_sources
+from urm_ray.pipeline.prepare import part_source
 from urm_ray.sources.check import check_preference
 from urm_ray.sources.parquet import ParquetPreferences
 from urm_ray.sources.registry import SourceError
@@ -27,8 +31,26 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def run(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+def run(folder: Path | str, settings: dict[str, Any]) -> dict[str, Any]:
     return import_sources.import_sources(build_as(Mix, settings), str(folder))
+
+
+def test_an_import_into_a_bucket_has_the_bytes_of_one_into_a_folder_and_is_read_from_there(objects, tmp_path):
+    mix, out = write_sources(tmp_path), objects.uri("imports", "mix")
+    objects.fault = by_chance(0, 0.05, ("500", "503", "reset", "cut"))
+    assert run(out, mix) == run(tmp_path / "out", mix)
+    files = {file.name: store.read_bytes(store.join(out, file.name)) for file in store.tree(out)}
+    assert files == content_of(tmp_path / "out")
+    assert objects.done
+    before = dict(files)
+    assert run(out, mix)["rows"]
+    assert {name: store.read_bytes(store.join(out, name)) for name in before} == before
+    wanted = PrepareConfig(preferences_path=out, heldout_pairs=1, heldout_points=1).model_dump()
+    here = wanted | {"preferences_path": str(tmp_path / "out")}
+    assert fingerprint(out) == fingerprint(here["preferences_path"])
+    there, local = (part_source(config, 0, "image_generation", "train_pairs") for config in (wanted, here))
+    assert there.size("train_pairs") == local.size("train_pairs") > 0
+    assert list(there.read("train_pairs", 0, 2)) == list(local.read("train_pairs", 0, 2))
 
 
 def ids(folder: Path) -> set[str]:

@@ -3,6 +3,7 @@ import math
 
 import pytest
 
+from urm_ray.local_copies import upload_dir
 from urm_ray.planning.architectures import VLM, architecture, table
 from urm_ray.planning.skeleton import PartError, parameter_bytes, parameter_count, skeleton, whole_config
 from urm_ray.store import StoreError
@@ -34,6 +35,17 @@ def test_every_part_in_the_table_has_the_parameters_that_it_says(name):
     assert found is not None
     said = entry["parameters"] if found.pipeline else {VLM: entry["parameters"]}
     assert {part: parameter_count(skeleton(found, part)) for part in found.parts} == said
+
+
+def test_of_a_checkpoint_in_a_bucket_the_configuration_files_alone_are_read(objects, image_policy):
+    uri = objects.uri("models", "policy")
+    upload_dir(image_policy, uri)
+    objects.asked.clear()
+    there, here = architecture(uri), architecture(image_policy)
+    assert there is not None
+    assert here is not None
+    assert (there.parts, there.pipeline) == (here.parts, here.pipeline)
+    assert not [path for _, path in objects.asked if path.endswith(".safetensors")]
 
 
 def test_counts_are_those_that_are_published():

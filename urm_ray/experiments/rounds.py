@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from urm_ray import store
 from urm_ray.config import Config
 from urm_ray.experiments.measures import after, before, chosen_better, fewest, gap, level
 from urm_ray.experiments.variants import TO_ALIGN, Experiment, Finding, Variant, aligned, derived
@@ -17,7 +16,7 @@ def variants(base: Config) -> Iterator[Variant]:
     first = aligned(base, base.run.seed)
     yield first
     stage = first.run.stage("dpo", first.task)
-    model = store.local_dir(stage.path("model")) if stage.done else stage.path("model")
+    model = stage.path("model")
     yield Variant(SECOND, derived(first.config, {f"policies.{first.task}.path": model}), TO_ALIGN, first.task)
 
 

@@ -15,6 +15,7 @@ from urm_ray.exports.ms_swift import MsSwiftPairs
 from urm_ray.exports.pick_a_pic import PickAPicPairs
 from urm_ray.exports.trl import TrlPairs
 from urm_ray.exports.videodpo import VideoDpoPairs
+from urm_ray.file_systems import is_object, locate
 from urm_ray.judge.protocol import protocol
 from urm_ray.media import MediaError
 from urm_ray.schema import PREFERENCE, SIFTED_SET
@@ -75,6 +76,8 @@ def export(name: str, source: str, out: str, options: Options | None = None) -> 
     """
     if name not in FORMATS:
         raise SourceError(f"no format {name!r}; there are {', '.join(FORMATS)}")
+    if is_object(out):
+        raise SourceError(f"exports are written to a folder of this machine, not to {out}")
     form, folder = FORMATS[name], Path(out)
     if folder.exists() and any(folder.iterdir()):
         raise SourceError(f"{out} is not empty: name a folder that is, or none")
@@ -113,7 +116,8 @@ def _rows(form: Format, source: str) -> Iterator[dict[str, Any]]:
     needed = ["task", "pair_id", "prompt", "context", "chosen", "rejected", "dropped"]
     columns = needed if form.takes == "pairs" else PREFERENCE.names
     try:
-        data = pads.dataset(source, format="parquet")
+        file_system, path = locate(source)
+        data = pads.dataset(path, filesystem=file_system, format="parquet")
     except (OSError, ValueError) as error:
         raise SourceError(f"{source} cannot be read as parquet: {str(error).splitlines()[0]}") from None
     if missing := set(columns) - set(data.schema.names):

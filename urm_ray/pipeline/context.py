@@ -8,6 +8,8 @@ import os
 import ray
 from ray.data import DataContext
 
+from urm_ray.file_systems import ENVIRONMENT as STORES
+
 _DATA_ENV = {"RAY_DATA_CLUSTER_AUTOSCALER": "V2"}
 """Ray 2.60's default reserves for an execution the CPUs that it reckons its operators need, and of what is left whole
 CPUs alone. Where that is no more than the actors hold, the tasks that write units wait until the actors are done, and
@@ -42,6 +44,7 @@ def connect() -> None:
     if not ray.is_initialized():
         # Workers inherit these; names that are set already win, as do the settings of `ray job submit`.
         env = {key: value for key, value in _WORKER_ENV.items() if key not in os.environ}
+        env |= {key: os.environ[key] for key in STORES if "@" not in os.environ.get(key, "@")}
         ray.init(runtime_env={"env_vars": env}, logging_level=logging.WARNING, log_to_driver=True, **_listens)
     for key, value in _DATA_ENV.items():
         os.environ.setdefault(key, value)  # executions run in this process, and those of trainings in workers

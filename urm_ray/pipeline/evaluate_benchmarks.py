@@ -21,9 +21,10 @@ import ray
 from urm_ray import store
 from urm_ray.config_benchmarks import BenchmarkConfig
 from urm_ray.config_policy import essential
+from urm_ray.file_systems import name_of
 from urm_ray.fingerprint import fingerprint
 from urm_ray.judge.protocol import protocol
-from urm_ray.models import resolve
+from urm_ray.models import checked
 from urm_ray.pipeline.ask_benchmarks import PREDICTIONS, QUARANTINE, AskUnits, Errand
 from urm_ray.pipeline.attempts import Care
 from urm_ray.pipeline.context import connect
@@ -91,7 +92,7 @@ def _planned(config: BenchmarkConfig, folder: RunFolder) -> list[tuple[str, str,
     settings = {name: value for name, value in essential(config.judge).items() if name not in _OF_FIGURES}
     planned = []
     for label, path in config.judges.items():
-        checkpoint = resolve(path)
+        checkpoint = checked(path)
         known = fingerprint(checkpoint)
         trials = []
         for name, kind in kinds.items():
@@ -169,7 +170,7 @@ def write_results(folder: RunFolder, how: Measuring) -> list[dict[str, Any]]:
         found = measured(benchmark(facts["benchmark"]), rows, aside, how, facts["limit"] is not None)
         label = facts["benchmark"].partition("@")[2]
         title = {"title": f"{found['title']}, {label}"} if label else {}
-        shown = {name: facts[name] for name in _SHOWN} | {"folder": stage.uri.rpartition("/")[2]}
+        shown = {name: facts[name] for name in _SHOWN} | {"folder": name_of(stage.uri)}
         results.append(shown | found | title)
     if not results:
         raise store.StoreError(f"{folder.uri} holds no predictions: name judges and benchmarks first")

@@ -12,7 +12,7 @@ import ray
 from urm_ray import store
 from urm_ray.config import JudgeConfig
 from urm_ray.evaluation.preferences import agreement, ask_preferences, unanswered
-from urm_ray.models import resolve
+from urm_ray.models import checked
 from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.counts import Counts, noted, of_row
@@ -126,8 +126,8 @@ def evaluate_judge(run: Run, stage: Stage) -> dict[str, Any]:
     judge = run.config.judge
     # The base model has never been told the answers' form, so it is made to choose among them.
     models = {
-        "judge": (store.local_dir(trained.path("model")), judge.min_mass),
-        "base": (resolve(run.config.judge_base.path), 0.0),
+        "judge": (trained.path("model"), judge.min_mass),
+        "base": (checked(run.config.judge_base.path), 0.0),
     }
     for name, (path, min_mass) in models.items():
         _ask(run, stage, name, path, files, min_mass)

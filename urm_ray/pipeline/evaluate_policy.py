@@ -9,7 +9,7 @@ import pyarrow as pa
 from urm_ray import schema, store
 from urm_ray.config_training import Task
 from urm_ray.evaluation.policy import compare_policies, is_hacking
-from urm_ray.models import resolve
+from urm_ray.models import checked
 from urm_ray.pipeline.actors import Judge, Sample, Score
 from urm_ray.pipeline.attempts import Care
 from urm_ray.pipeline.balance import Pools
@@ -29,12 +29,12 @@ FIGURE_COLUMNS = ["prompt_id", "prompt", "point_verdicts", "figures"]
 def baseline(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     """The policy as it was: `before` of every alignment of it that has the same judge, prompts and seeds."""
     path = run.config.policy(task).path
-    return _measure(run, stage, task, "before", resolve(path), run.model_digest(path))
+    return _measure(run, stage, task, "before", checked(path), run.model_digest(path))
 
 
 def evaluate_policy(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     dpo, settings = run.finished("dpo", task), run.config.policy(task).evaluate
-    measured = _measure(run, stage, task, "after", store.local_dir(dpo.path("model")), dpo.digest)
+    measured = _measure(run, stage, task, "after", dpo.path("model"), dpo.digest)
     before = run.finished("baseline", task).rows("before", FIGURE_COLUMNS).to_pylist()
     after = stage.rows("after", FIGURE_COLUMNS).to_pylist()
     figures = compare_policies(before, after, settings.headline, run.config.run.seed, settings.resamples)

@@ -12,7 +12,7 @@ import ray
 from urm_ray import schema, store
 from urm_ray.config_training import Task
 from urm_ray.fingerprint import fingerprint
-from urm_ray.models import resolve
+from urm_ray.models import checked
 from urm_ray.pairs.audit import audit, need_spread
 from urm_ray.pairs.sifting import last_place
 from urm_ray.pairs.standings import STANDINGS, STANDINGS_FROM, standings
@@ -106,7 +106,7 @@ def _candidates(run: Run, stage: Stage, task: Task, units: Any, ledger: SharedLe
         Sample,
         config=run.config.model_dump(),
         task=task,
-        path=resolve(own.path),
+        path=checked(own.path),
         sampler_digest=run.sampler_digest(task, run.model_digest(own.path)),
         count=own.sampler.candidates,
         folder=stage.path("judged"),

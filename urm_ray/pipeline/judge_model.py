@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from urm_ray import store
-from urm_ray.models import resolve
+from urm_ray.models import checked
 from urm_ray.pipeline.mix_report import learned_scales
 from urm_ray.pipeline.run import Run
 
@@ -22,6 +21,6 @@ class JudgeModel:
 def judge_model(run: Run) -> JudgeModel:
     """StoreError while the judge that the run trains is not done."""
     if not run.trains_judge:
-        return JudgeModel(resolve(run.config.judge.path), run.judge_digest, {})
+        return JudgeModel(checked(run.config.judge.path), run.judge_digest, {})
     reward = run.finished("reward")
-    return JudgeModel(store.local_dir(reward.path("model")), reward.digest, learned_scales(reward))
+    return JudgeModel(reward.path("model"), reward.digest, learned_scales(reward))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from urm_ray import store
 from urm_ray.config_training import Task
+from urm_ray.file_systems import name_of, parent_of
 from urm_ray.pipeline.run import Run
 
 
@@ -56,4 +57,4 @@ def mixture(run: Run) -> Mixture:
 
 def _kinds(files: list[str]) -> list[list[str]]:
     """Pair files and point files."""
-    return [list(group) for _, group in itertools.groupby(files, key=lambda file: file.rsplit("/", 2)[-2])]
+    return [list(group) for _, group in itertools.groupby(files, key=lambda file: name_of(parent_of(file)))]

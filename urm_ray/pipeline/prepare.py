@@ -11,6 +11,8 @@ import ray
 
 from urm_ray import schema, store
 from urm_ray.config_training import Task
+from urm_ray.file_systems import is_object, name_of
+from urm_ray.local_copies import local_copy
 from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.ledger import SharedLedger
@@ -32,7 +34,9 @@ _COUNTS = pa.schema([("part", pa.string()), ("rows", pa.int64()), ("rejected", p
 def part_source(config: dict[str, Any], seed: int, task: Task, part: str) -> Source:
     """The configured source of a part. config: the `prepare` section."""
     kind = "prompts" if part.endswith("prompts") else "preferences"
-    return _source(config[kind], config[f"{kind}_path"], seed, task, tuple(config[name] for name in PARTS))
+    path = config[f"{kind}_path"]
+    path = local_copy(path) if path and is_object(path) else path
+    return _source(config[kind], path, seed, task, tuple(config[name] for name in PARTS))
 
 
 @lru_cache(maxsize=2)
@@ -123,7 +127,7 @@ def units_of(run: Run, task: Task, part: Part, folder: str) -> list[dict[str, An
         {"part": part, "unit": n, "start": start, "stop": min(size, start + config.unit_rows)}
         for n, start in enumerate(starts)
     ]
-    there = {file.rsplit("/", 1)[-1] for file in store.list_files(store.join(folder, part), ".parquet")}
+    there = {name_of(file) for file in store.list_files(store.join(folder, part), ".parquet")}
     return [unit for unit in units if file_name(unit["unit"]) not in there]
 
 
@@ -150,6 +154,6 @@ def prepare(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
         needed += [("train_pairs", "train_points"), ("heldout_pairs", "heldout_points")]
     for any_of in needed:
         if not any(rows[part] for part in any_of):
-            aside = f"{sum(quarantine[part] for part in any_of)} were put aside, see {stage.uri}/quarantine"
+            aside = f"{sum(quarantine[part] for part in any_of)} were put aside, see {stage.path('quarantine')}"
             raise SourceError(f"{stage.name}: no usable row in {' or '.join(any_of)} ({aside})")
     return {"rows": rows, "quarantined": {part: n for part, n in quarantine.items() if n}}

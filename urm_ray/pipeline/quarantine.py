@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from urm_ray import schema, store
+from urm_ray.file_systems import name_of, parent_of
 from urm_ray.pairs.sifting import DROP_REASONS, SURPLUS
 from urm_ray.secrets import printed
 from urm_ray.store import Stage
@@ -60,8 +61,8 @@ def _within(rows: pa.Table, column: str, reason: str, name: tuple[str, ...]) -> 
 
 def write_failures(folder: str, file: str, rows: pa.Table, stage: str) -> None:
     """Writes the failures of a unit beside the part of the stage that it belongs to; nothing where none failed."""
-    place, part = folder.rsplit("/", 1)
-    put_aside(store.join(place, FOLDER, part, file), failures(rows, stage))
+    place = store.join(parent_of(folder), FOLDER, name_of(folder), file)
+    put_aside(place, failures(rows, stage))
 
 
 def put_aside(uri: str, rows: list[dict[str, Any]]) -> None:

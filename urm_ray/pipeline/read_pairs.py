@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from urm_ray import schema
 from urm_ray.config_training import PoolConfig, Task
-from urm_ray.models import resolve
+from urm_ray.models import checked
 from urm_ray.pipeline.attempts import Care
 from urm_ray.pipeline.balance import Pools
 from urm_ray.pipeline.ledger import SharedLedger
@@ -31,7 +31,7 @@ def encode_pairs(run: Run, stage: Stage, task: Task) -> Counter[str | None]:
     Returns how many there are to train on (None), and how many are left out for each reason.
     """
     pool, policy = run.config.policy(task).dpo.encode_pool, run.config.policy(task)
-    settings = {"config": run.config.model_dump(), "task": task, "path": resolve(policy.path)}
+    settings = {"config": run.config.model_dump(), "task": task, "path": checked(policy.path)}
     return _read(run, stage, task, (Encode, settings, pool), schema.ENCODED_PAIR, "dropped")
 
 
@@ -42,7 +42,7 @@ def refer_pairs(run: Run, stage: Stage, task: Task) -> Counter[str | None]:
     settings = {
         "config": run.config.model_dump(),
         "task": task,
-        "path": resolve(policy.path),
+        "path": checked(policy.path),
         "reference_digest": reference_of(run, task),
     }
     return _read(run, stage, task, (Reference, settings, pool), schema.ANSWER_PAIR, "unfit")

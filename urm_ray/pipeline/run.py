@@ -19,7 +19,7 @@ from urm_ray.config_policy import understands
 from urm_ray.config_training import Task
 from urm_ray.fingerprint import fingerprint
 from urm_ray.judge.protocol import ProtocolError, protocol
-from urm_ray.models import resolve
+from urm_ray.models import checked
 from urm_ray.schema import digest
 from urm_ray.secrets import masked_all, printed
 from urm_ray.store import RunFolder, Stage
@@ -47,7 +47,7 @@ class Run:
 
     def model_digest(self, path: str) -> str:
         if path not in self._fingerprints:
-            self._fingerprints[path] = fingerprint(resolve(path))
+            self._fingerprints[path] = fingerprint(checked(path))
         return self._fingerprints[path]
 
     def data_digests(self, task: Task) -> list[str | None]:

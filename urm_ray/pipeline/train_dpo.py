@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from urm_ray import schema, store
 from urm_ray.config_policy import understands
 from urm_ray.config_training import Task, TrainConfig
-from urm_ray.models import resolve
+from urm_ray.models import checked
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.placement import need_workers
 from urm_ray.pipeline.read_pairs import READ, encode_pairs, refer_pairs, reference_of
@@ -52,7 +52,7 @@ def _train(run: Run, stage: Stage, task: Task) -> None:
 
     connect()
     policy = run.config.policy(task)
-    settings: dict[str, Any] = {"policy": resolve(policy.path), "seed": run.config.run.seed, "stage": stage.uri}
+    settings: dict[str, Any] = {"policy": checked(policy.path), "seed": run.config.run.seed, "stage": stage.uri}
     settings["logged"] = TrainingProgress(stage)
     config: TrainConfig
     if understands(task):

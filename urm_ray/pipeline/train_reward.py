@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from urm_ray import schema, store
-from urm_ray.models import resolve
+from urm_ray.models import checked
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.mix_report import MIX, mix_lines, mix_report
 from urm_ray.pipeline.mixture import mixture
@@ -36,7 +36,7 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
     )
     settings = {
         "train": config.model_dump(),
-        "base": resolve(run.config.judge_base.path),
+        "base": checked(run.config.judge_base.path),
         "protocol": run.config.judge.protocol,
         "clips": run.config.judge.clips.model_dump(),
         "seed": run.config.run.seed,

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from urm_ray import store
+from urm_ray.file_systems import name_of
 from urm_ray.pipeline.counts import COUNTS, found_in, gathered, noted
 from urm_ray.pipeline.quarantine import write_failures
 from urm_ray.schema import digest
@@ -40,7 +41,7 @@ def plan(files: list[str], unit_rows: int) -> list[dict[str, Any]]:
 
 def pending(units: list[dict[str, Any]], folder: str) -> list[dict[str, Any]]:
     """The units that have no file in a folder yet."""
-    there = {file.rsplit("/", 1)[-1] for file in store.list_files(folder, ".parquet")}
+    there = {name_of(file) for file in store.list_files(folder, ".parquet")}
     return [unit for unit in units if file_name(unit["unit"]) not in there]
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from urm_ray.file_systems import is_object
+from urm_ray.local_copies import local_copy
 from urm_ray.models import cached, locate
 
 VLM = "model"
@@ -45,7 +47,8 @@ def architecture(path: str) -> Architecture | None:
 
     StoreError, as when it is loaded, where a folder is named and holds no checkpoint.
     """
-    where = Path(locate(path))
+    named = locate(path)
+    where = Path(local_copy(named, ".json") if is_object(named) else named)
     if where.exists():
         return _of_folder(path, where, "its folder")
     if snapshot := cached(path):

@@ -20,6 +20,8 @@ from ray.train.torch import TorchConfig
 
 from urm_ray import store
 from urm_ray.config_training import TrainConfig
+from urm_ray.file_systems import again
+from urm_ray.local_copies import upload_dir
 from urm_ray.schema import digest
 from urm_ray.training.checkpoints import mend_checkpoints
 from urm_ray.training.elastic import ElasticTrainer, Shares, make_universal, of_other_workers
@@ -41,6 +43,7 @@ def launch(
     """
     forget_stop(stage.uri)
     mend_checkpoints(stage.path("train"))
+    file_system, path = store.locate(stage.uri)
     resources = {"CPU": config.num_cpus, **({"GPU": 1.0} if config.use_gpu else {})}
     least = config.min_workers or config.workers
     trainer = ElasticTrainer(
@@ -54,7 +57,8 @@ def launch(
         ),
         run_config=RunConfig(
             name="train",
-            storage_path=stage.uri,
+            storage_path=path,
+            storage_filesystem=file_system,
             failure_config=FailureConfig(max_failures=config.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
@@ -130,7 +134,7 @@ def last_checkpoint(scratch: str) -> Start:
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
         return Start()
-    folder = Path(checkpoint.to_directory(str(Path(scratch) / "resume")))
+    folder = Path(again(lambda: checkpoint.to_directory(str(Path(scratch) / "resume"))))
     steps = json.loads((folder / "trainer_state.json").read_text())["global_step"]
     universal = of_other_workers(folder)
     torch.distributed.barrier()  # until all have looked
@@ -157,7 +161,7 @@ def save_model(trainer: Any, fresh: Callable[[], Any], save: Callable[[Any, str]
             model = model.merge_and_unload()
         with tempfile.TemporaryDirectory() as folder:
             save(model, folder)
-            store.upload_dir(folder, store.join(stage_uri, "model"))
+            upload_dir(folder, store.join(stage_uri, "model"))
         # The last file: it makes the training done (`trained`).
         store.write_json(
             store.join(stage_uri, "history.json"), [entry for entry in trainer.state.log_history if "loss" in entry]
