@@ -39,6 +39,7 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
         "clips": run.config.judge.clips.model_dump(),
         "seed": run.config.run.seed,
         "stage": stage.uri,
+        "tracking": run.config.tracking.model_dump(),
     }
     launch(reward_loop, settings, config, stage, rows)
     history = store.read_json(stage.path("history.json"))

@@ -19,11 +19,13 @@ from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, st
 from urm_ray.training.noising import Noising
 from urm_ray.training.objectives import objective_of
 from urm_ray.training.stream import ShardBatches
+from urm_ray.training.tracked import tracked
 from urm_ray.training.zero import trainer_arguments
 
 
 def dpo_loop(settings: dict[str, Any]) -> None:
-    """settings: `train` (DpoConfig), `policy` (path), `seed`, `stage` (URI), `rows` (of the shuffle window)."""
+    """settings: `train` (DpoConfig), `policy` (path), `seed`, `stage` (URI), `rows` (of the shuffle window), `tracking`
+    (TrackingConfig)."""
     config = DpoConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
 
@@ -52,7 +54,7 @@ def dpo_loop(settings: dict[str, Any]) -> None:
     trainer = DiffusionDpoTrainer(
         model=model,
         args=arguments,
-        callbacks=[RayTrainCallback("dpo")],
+        callbacks=[RayTrainCallback("dpo"), *tracked(settings)],
         family=family,
         batches=batches,
         noising=Noising(objective_of(scheduler, config, family.tokens), config, settings["seed"]),

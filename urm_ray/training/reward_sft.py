@@ -19,6 +19,7 @@ from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, st
 from urm_ray.training.lora import add_lora, without_adapters
 from urm_ray.training.read_once import read_once
 from urm_ray.training.stream import ShardBatches
+from urm_ray.training.tracked import tracked
 from urm_ray.training.waits import TimedBatches
 from urm_ray.training.zero import trainer_arguments
 from urm_ray.vlms import load_processor, trainable_vlm
@@ -51,7 +52,8 @@ class RewardTrainer(SFTTrainer):
 def reward_loop(settings: dict[str, Any]) -> None:
     """One Ray Train worker.
 
-    settings: `train` (RewardConfig), `clips` (ClipConfig), `base`, `protocol`, `seed`, `stage`.
+    settings: `train` (RewardConfig), `clips` (ClipConfig), `base`, `protocol`, `seed`, `stage`, `tracking`
+    (TrackingConfig).
     """
     config = RewardConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
@@ -82,7 +84,7 @@ def reward_loop(settings: dict[str, Any]) -> None:
         args=arguments,
         processing_class=processor,
         data_collator=lambda rows: rows,
-        callbacks=[RayTrainCallback("reward")],
+        callbacks=[RayTrainCallback("reward"), *tracked(settings)],
         batches=batches,
     )
     run_trainer(trainer, checkpoint)
