@@ -34,6 +34,8 @@ SINGLE = (
     "config_benchmarks.py",
     "config_engines.py",
     "config_file.py",
+    "config_tracking.py",
+    "tracking.py",
     "store.py",
     "models.py",
     "checkpoint_files.py",

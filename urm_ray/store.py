@@ -16,10 +16,12 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -27,6 +29,9 @@ import pyarrow.parquet as pq
 
 from urm_ray.lock import LockedError, held
 from urm_ray.schema import digest, objects_in
+
+
+Read = TypeVar("Read")
 
 
 class StoreError(RuntimeError):
@@ -239,6 +244,24 @@ def row_count(uri: str) -> int:
     """Rows of a parquet file, from its footer alone."""
     fs, path = locate(uri)
     return pq.ParquetFile(path, filesystem=fs).metadata.num_rows
+
+
+def row_counts(uris: Sequence[str]) -> list[int]:
+    """Rows of each parquet file."""
+    return list(read_ahead(uris, row_count))
+
+
+def read_ahead(uris: Sequence[str], read: Callable[[str], Read], count: int = 16) -> Iterator[Read]:
+    """What `read` gives of each file, in order, of `count` at the same time: object storage answers after a while, and
+    one file after the other would have to wait for it each time."""
+    with ThreadPoolExecutor(count) as pool:
+        waiting: deque[Future[Read]] = deque()
+        for uri in uris:
+            if len(waiting) == count:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(read, uri))
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def upload_dir(folder: str, uri: str) -> None:

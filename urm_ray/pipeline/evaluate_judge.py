@@ -86,7 +86,7 @@ def _ask(run: Run, name: str, path: str, folder: str, files: list[str], min_mass
         return
     connect()
     judge = run.config.judge
-    progress = Progress(name, sum(store.row_count(u["file"]) for u in todo))
+    progress = Progress(name, sum(store.row_counts([u["file"] for u in todo])))
     ledger = SharedLedger(name, progress.total, run.config.run.put_aside_share)
     asked = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
         bind(

@@ -109,4 +109,4 @@ def _measure(run: Run, stage: Stage, task: Task, part: str, path: str, weights: 
         put_aside_share=run.config.run.put_aside_share,
     )
     quarantined(stage, part)
-    return sum(store.row_count(file) for file in files)
+    return sum(store.row_counts(files))

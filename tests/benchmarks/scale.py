@@ -1,0 +1,204 @@
+"""Many prompts through models that take no time: what the pipeline itself costs a prompt, a unit and a run.
+
+python tests/benchmarks/scale.py --prompts 20000 --unit-rows 100 [--out FILE]
+
+Candidates are pictures of 8 x 8 pixels, and a judge says of every prompt what it said of its first one; units, files,
+ledger, manifests and tables are the pipeline's own. Prints JSON. cluster/SCALE.md reckons with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+import psutil
+from pipelines import TASK, Pipeline, captions
+from rounds import machine
+from sleeping import SleepingJudge, SleepingSample
+
+from urm_ray import store
+from urm_ray.pipeline import generate_pairs, stream
+from urm_ray.pipeline.context import connect
+from urm_ray.pipeline.progress import Progress
+from urm_ray.pipeline.quarantine import quarantined
+from urm_ray.pipeline.run import Run, execute
+from urm_ray.pipeline.units import pending, plan
+from urm_ray.store import Stage
+
+CANDIDATES = 10
+SAMPLERS = {"driver": (), "gcs": ("gcs_server",), "raylet": ("raylet",)}
+
+
+class ReadySample(SleepingSample):
+    seconds = 0.0
+
+
+class ReadyJudge(SleepingJudge):
+    """Is asked about its first prompt, and says the same of all others."""
+
+    seconds = 0.0
+    said: dict[str, Any] | None = None
+
+    def _said(self, row: dict[str, Any]) -> dict[str, Any]:
+        self.said = self.said or super()._said(row)
+        return self.said
+
+
+class Watch:
+    """Memory of this process and of Ray's servers on this machine, by how many rows are done."""
+
+    def __init__(self) -> None:
+        children = psutil.Process().children(recursive=True)
+        of = {name: [p for p in children if p.name() in names] for name, names in SAMPLERS.items() if names}
+        self.processes = {"driver": [psutil.Process()], **of}
+        self.seen: list[dict[str, float]] = []
+
+    def look(self, rows: int) -> None:
+        resident = {name: sum(p.memory_info().rss for p in of) for name, of in self.processes.items()}
+        self.seen.append({"rows": rows, "store": _store_bytes(), **resident})
+
+    def grown(self) -> dict[str, int]:
+        """Bytes above what there was at the start, at most."""
+        return {n: int(max(s[n] for s in self.seen) - self.seen[0][n]) for n in ("driver", "gcs", "raylet", "store")}
+
+    def slope(self, name: str) -> float:
+        """Bytes a row, by least squares over the second half of the rows: what comes first comes once."""
+        import numpy as np
+
+        later = [s for s in self.seen if s["rows"] >= self.seen[-1]["rows"] / 2]
+        if len(later) < 3:
+            return 0.0
+        return float(np.polyfit([s["rows"] for s in later], [s[name] for s in later], 1)[0])
+
+
+def _store_bytes() -> float:
+    from ray._private.internal_api import node_stats
+
+    return float(node_stats().store_stats.object_store_bytes_used)
+
+
+def watched(watch: Watch, every: float = 1.0) -> type[Progress]:
+    """A class of progress lines that looks as rows are done."""
+
+    class Watched(Progress):
+        looked = 0.0
+
+        def add(self, rows: int, counted: int) -> None:
+            super().add(rows, counted)
+            if time.monotonic() - self.looked > every or self.rows == self.total:
+                self.looked = time.monotonic()
+                watch.look(self.rows)
+
+    return Watched
+
+
+def simulate(prompts: int, unit_rows: int, actors: int = 1) -> dict[str, Any]:
+    """Prompts through generate and pairs. actors: of each kind."""
+    connect()
+    pipeline = Pipeline(
+        ReadySample, ReadyJudge, captions(prompts), unit_rows, actors, candidates=CANDIDATES, pairs={"ties": "point"}
+    )
+    run = pipeline.run()
+    found: dict[str, Any] = {"prompts": prompts, "prompts a unit": unit_rows, "units": 0}
+    stages: dict[str, Callable[[Run, Stage], dict[str, Any]]] = {
+        "generate": lambda run, stage: generate_pairs.generate(run, stage, TASK),
+        "pairs": lambda run, stage: generate_pairs.pairs(run, stage, TASK),
+    }
+    for name, function in stages.items():
+        stage, watch = run.stage(name, TASK), Watch()
+        with ExitStack() as patches:
+            patches.enter_context(patch.object(generate_pairs, "Sample", ReadySample))
+            patches.enter_context(patch.object(generate_pairs, "Judge", ReadyJudge))
+            patches.enter_context(patch.object(stream, "Progress", watched(watch)))
+            watch.look(0)
+            cpu, start = time.process_time(), time.monotonic()
+            execute(run, stage, function)
+            seconds, cpu = time.monotonic() - start, time.process_time() - cpu
+        watch.look(prompts)
+        units = plan(_inputs(run, name), unit_rows)
+        found["units"] = len(units)
+        found[name] = {
+            "seconds": round(seconds, 1),
+            "prompts a second": round(prompts / seconds, 1),
+            "driver, ms of CPU a unit": round(1000 * cpu / len(units), 3),
+            "grown, MiB": {n: round(b / 2**20, 1) for n, b in watch.grown().items()},
+            "bytes a prompt, second half": {n: round(watch.slope(n), 1) for n in ("driver", "gcs", "raylet")},
+            "at work": stage.manifest().get("at_work"),
+            **kept(stage, prompts),
+            "passes of the driver, s": passes(run, stage, name, units),
+        }
+    shutil.rmtree(run.folder.uri)
+    return found | {"machine": machine()}
+
+
+def _inputs(run: Run, name: str) -> list[str]:
+    if name == "generate":
+        return run.finished("prepare", TASK).units("train_prompts")
+    return run.finished("generate", TASK).units("judged")
+
+
+def kept(stage: Stage, prompts: int) -> dict[str, Any]:
+    """Files and bytes of a stage."""
+    files = [path for path in Path(stage.uri).rglob("*") if path.is_file()]
+    units = [path for path in files if path.suffix == ".parquet"]
+    return {
+        "files of units": len(units),
+        "other files": len(files) - len(units),
+        "bytes of units a prompt": round(sum(path.stat().st_size for path in units) / prompts, 1),
+        "bytes of tables a prompt": round(sum(p.stat().st_size for p in files if p.suffix == ".csv") / prompts, 1),
+        "bytes of the manifest": store.size_of(stage.path("manifest.json")),
+    }
+
+
+def passes(run: Run, stage: Stage, name: str, units: list[dict[str, Any]]) -> dict[str, float]:
+    """What the driver does by itself over all units, each timed once more."""
+    part = stage.path("judged" if name == "generate" else "sifted")
+    work: dict[str, Callable[[], Any]] = {
+        "plan": lambda: plan(_inputs(run, name), units[0]["rows"]),
+        "pending": lambda: pending(units, part),
+        "quarantined": lambda: quarantined(stage, part.rsplit("/", 1)[-1]),
+    }
+    if name == "generate":
+        rows = ["point_verdicts", "scale"]
+        work["need_spread"] = lambda: generate_pairs.need_spread(generate_pairs._rows(stage, "judged", rows))
+        work["standings"] = lambda: generate_pairs.write_standings(stage)
+    else:
+        rows = generate_pairs.AUDIT_COLUMNS
+        work["audit"] = lambda: generate_pairs.audit(generate_pairs._rows(stage, "sifted", rows), True)
+    return {what: round(_seconds(do), 3) for what, do in work.items()}
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    start = time.monotonic()
+    work()
+    return time.monotonic() - start
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prompts", type=int, default=20_000)
+    parser.add_argument("--unit-rows", type=int, default=100)
+    parser.add_argument("--actors", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    report = json.dumps(simulate(asked.prompts, asked.unit_rows, asked.actors), indent=2)
+    print(report)
+    if asked.out:
+        asked.out.write_text(report + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
