@@ -2,8 +2,8 @@ import errno
 import itertools
 import os
 import random
-import threading
 import subprocess
+import threading
 
 import pyarrow as pa
 import pytest

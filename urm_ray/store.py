@@ -30,7 +30,6 @@ import pyarrow.parquet as pq
 from urm_ray.lock import LockedError, held
 from urm_ray.schema import digest, objects_in
 
-
 Read = TypeVar("Read")
 
 

@@ -1,18 +1,12 @@
 """Many prompts through models that take no time: what the pipeline itself costs a prompt, a unit and a run.
 
-python tests/benchmarks/scale.py --prompts 20000 --unit-rows 100 [--out FILE]
-
 Candidates are pictures of 8 x 8 pixels, and a judge says of every prompt what it said of its first one; units, files,
-ledger, manifests and tables are the pipeline's own. Prints JSON. cluster/SCALE.md reckons with it.
+ledger, manifests and tables are the pipeline's own. cluster/SCALE.md reckons with what comes out.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,12 +14,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-
+import numpy as np
 import psutil
+import ray
 from pipelines import TASK, Pipeline, captions
-from rounds import machine
+from rounds import Result
 from sleeping import SleepingJudge, SleepingSample
 
 from urm_ray import store
@@ -38,17 +31,36 @@ from urm_ray.pipeline.units import pending, plan
 from urm_ray.store import Stage
 
 CANDIDATES = 10
-SAMPLERS = {"driver": (), "gcs": ("gcs_server",), "raylet": ("raylet",)}
+SERVERS = ("gcs_server", "raylet")
+
+
+def benchmark(
+    rounds: int, prompts: int, unit_rows: int, actors: int = 1, asked: bool = False, needed: float = 2.5
+) -> Result:
+    """The generate stage against GPUs that ask for `needed` prompts a second. The rest is in the checks, by round."""
+    found = [simulate(prompts, unit_rows, actors, asked) for _ in range(rounds)]
+    return Result(
+        "prompts",
+        ("the generate stage", [one["generate"]["prompts a second"] for one in found]),
+        ("64 GPUs that make ten pictures a prompt by SDXL", [needed] * rounds),
+        10,
+        {"rounds": found},
+    )
 
 
 class ReadySample(SleepingSample):
     seconds = 0.0
 
 
-class ReadyJudge(SleepingJudge):
-    """Is asked about its first prompt, and says the same of all others."""
+class AskedJudge(SleepingJudge):
+    """Reads every question of every prompt, with a model that takes no time."""
 
     seconds = 0.0
+
+
+class ReadyJudge(AskedJudge):
+    """Is asked about its first prompt, and says the same of all others."""
+
     said: dict[str, Any] | None = None
 
     def _said(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -61,22 +73,20 @@ class Watch:
 
     def __init__(self) -> None:
         children = psutil.Process().children(recursive=True)
-        of = {name: [p for p in children if p.name() in names] for name, names in SAMPLERS.items() if names}
-        self.processes = {"driver": [psutil.Process()], **of}
+        servers = {name: next(child for child in children if child.name() == name) for name in SERVERS}
+        self.processes = {"driver": psutil.Process(), **servers}
         self.seen: list[dict[str, float]] = []
 
     def look(self, rows: int) -> None:
-        resident = {name: sum(p.memory_info().rss for p in of) for name, of in self.processes.items()}
+        resident = {name: process.memory_info().rss for name, process in self.processes.items()}
         self.seen.append({"rows": rows, "store": _store_bytes(), **resident})
 
     def grown(self) -> dict[str, int]:
         """Bytes above what there was at the start, at most."""
-        return {n: int(max(s[n] for s in self.seen) - self.seen[0][n]) for n in ("driver", "gcs", "raylet", "store")}
+        return {n: int(max(s[n] for s in self.seen) - self.seen[0][n]) for n in ("store", *self.processes)}
 
     def slope(self, name: str) -> float:
         """Bytes a row, by least squares over the second half of the rows: what comes first comes once."""
-        import numpy as np
-
         later = [s for s in self.seen if s["rows"] >= self.seen[-1]["rows"] / 2]
         if len(later) < 3:
             return 0.0
@@ -84,9 +94,10 @@ class Watch:
 
 
 def _store_bytes() -> float:
-    from ray._private.internal_api import node_stats
-
-    return float(node_stats().store_stats.object_store_bytes_used)
+    there, left = (
+        resources().get("object_store_memory", 0.0) for resources in (ray.cluster_resources, ray.available_resources)
+    )
+    return there - left
 
 
 def watched(watch: Watch, every: float = 1.0) -> type[Progress]:
@@ -104,11 +115,12 @@ def watched(watch: Watch, every: float = 1.0) -> type[Progress]:
     return Watched
 
 
-def simulate(prompts: int, unit_rows: int, actors: int = 1) -> dict[str, Any]:
-    """Prompts through generate and pairs. actors: of each kind."""
+def simulate(prompts: int, unit_rows: int, actors: int = 1, asked: bool = False) -> dict[str, Any]:
+    """Prompts through generate and pairs. actors: of each kind. asked: about each prompt, and not the first alone."""
     connect()
+    judge = AskedJudge if asked else ReadyJudge
     pipeline = Pipeline(
-        ReadySample, ReadyJudge, captions(prompts), unit_rows, actors, candidates=CANDIDATES, pairs={"ties": "point"}
+        ReadySample, judge, captions(prompts), unit_rows, actors, candidates=CANDIDATES, pairs={"ties": "point"}
     )
     run = pipeline.run()
     found: dict[str, Any] = {"prompts": prompts, "prompts a unit": unit_rows, "units": 0}
@@ -120,7 +132,7 @@ def simulate(prompts: int, unit_rows: int, actors: int = 1) -> dict[str, Any]:
         stage, watch = run.stage(name, TASK), Watch()
         with ExitStack() as patches:
             patches.enter_context(patch.object(generate_pairs, "Sample", ReadySample))
-            patches.enter_context(patch.object(generate_pairs, "Judge", ReadyJudge))
+            patches.enter_context(patch.object(generate_pairs, "Judge", judge))
             patches.enter_context(patch.object(stream, "Progress", watched(watch)))
             watch.look(0)
             cpu, start = time.process_time(), time.monotonic()
@@ -134,13 +146,13 @@ def simulate(prompts: int, unit_rows: int, actors: int = 1) -> dict[str, Any]:
             "prompts a second": round(prompts / seconds, 1),
             "driver, ms of CPU a unit": round(1000 * cpu / len(units), 3),
             "grown, MiB": {n: round(b / 2**20, 1) for n, b in watch.grown().items()},
-            "bytes a prompt, second half": {n: round(watch.slope(n), 1) for n in ("driver", "gcs", "raylet")},
+            "bytes a prompt, second half": {n: round(watch.slope(n), 1) for n in watch.processes},
             "at work": stage.manifest().get("at_work"),
             **kept(stage, prompts),
             "passes of the driver, s": passes(run, stage, name, units),
         }
     shutil.rmtree(run.folder.uri)
-    return found | {"machine": machine()}
+    return found
 
 
 def _inputs(run: Run, name: str) -> list[str]:
@@ -184,21 +196,3 @@ def _seconds(work: Callable[[], Any]) -> float:
     start = time.monotonic()
     work()
     return time.monotonic() - start
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prompts", type=int, default=20_000)
-    parser.add_argument("--unit-rows", type=int, default=100)
-    parser.add_argument("--actors", type=int, default=1)
-    parser.add_argument("--out", type=Path)
-    asked = parser.parse_args()
-    report = json.dumps(simulate(asked.prompts, asked.unit_rows, asked.actors), indent=2)
-    print(report)
-    if asked.out:
-        asked.out.write_text(report + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
