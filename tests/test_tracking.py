@@ -10,7 +10,7 @@ from urm_ray import tracking
 from urm_ray.config import Config
 from urm_ray.config_file import ConfigError, build
 from urm_ray.config_tracking import TrackingConfig
-from urm_ray.pipeline.run import Run
+from urm_ray.pipeline.run import Run, execute
 from urm_ray.tracking import Trackers, TrackingError, flat, log_figures, need_trackers
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -154,6 +154,15 @@ def test_figures_of_an_evaluation_are_told_once_with_their_intervals(stage: Path
         f"{name}/high": [(0, 0.875)],
         "image_generation/judge/unparsed": [(0, 0.0)],
     }
+
+
+def test_a_stage_that_measured_something_shows_it_and_is_done(tmp_path: Path) -> None:
+    run = Run(build({"run": {"dir": str(tmp_path / "run")}, "tracking": {"to": ["tensorboard"]}}))
+    stage = run.folder.stage("judge", "0123456789abcdef")
+    manifest = execute(run, stage, lambda *_: {"figures": FIGURES})
+    assert tensorboard_curves(stage.uri)["image_generation/judge/pair_accuracy"] == [(0, 0.75)]
+    assert manifest["figures"] == FIGURES
+    assert stage.done
 
 
 def test_figures_that_cannot_be_told_stop_nothing(

@@ -86,23 +86,24 @@ class Mlflow:
         import mlflow
 
         self.client = mlflow.MlflowClient()
-        self.id: str | None = told.known
-        if self.id is None:
-            experiment = mlflow.set_experiment(told.project).experiment_id
-            tags = {"mlflow.runName": told.name, "run": told.group}
-            self.id = self.client.create_run(experiment, tags=tags, run_name=told.name).info.run_id
-            for name, value in told.settings.items():
-                self.client.log_param(self.id, name, value)
-        self.client.update_run(self.id, status="RUNNING")
+        self.run: str = told.known or self._new(mlflow.set_experiment(told.project).experiment_id, told)
+        self.id: str | None = self.run
+        self.client.update_run(self.run, status="RUNNING")
+
+    def _new(self, experiment: str, told: Told) -> str:
+        run: str = self.client.create_run(experiment, tags={"run": told.group}, run_name=told.name).info.run_id
+        for name, value in told.settings.items():
+            self.client.log_param(run, name, value)
+        return run
 
     def log(self, figures: Mapping[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self.client.log_batch(self.id, [Metric(name, value, now, step) for name, value in figures.items()])
+        self.client.log_batch(self.run, [Metric(name, value, now, step) for name, value in figures.items()])
 
     def end(self) -> None:
-        self.client.set_terminated(self.id)
+        self.client.set_terminated(self.run)
 
 
 class Wandb:

@@ -1,4 +1,4 @@
-"""What the driver reads of every unit by itself, where storage answers late: many files at a time against one by one."""
+"""What the driver reads of every unit by itself, where storage answers late: many files together against one by one."""
 
 from __future__ import annotations
 
