@@ -76,6 +76,16 @@ BENCHMARKS: dict[str, tuple[str, dict[str, object], str]] = {
         {"prompts": 1_000_000, "unit_rows": 100, "actors": 2},
         "the same of a million prompts; run it with --rounds 1",
     ),
+    "driver-1m": (
+        "driver_passes",
+        {"prompts": 1_000_000, "unit_rows": 16, "tables": False},
+        "what the driver does by itself over the 62,500 units of a million prompts; run it with --rounds 1",
+    ),
+    "driver-tables": (
+        "driver_passes",
+        {"prompts": 16_000, "unit_rows": 16, "tables": True},
+        "the same with the table of standings, over 1,000 units",
+    ),
     "late-storage": (
         "late_storage",
         {"files": 100, "rows": 16, "late": 0.03},

@@ -6,6 +6,7 @@ ledger, manifests and tables are the pipeline's own. cluster/SCALE.md reckons wi
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -79,18 +80,18 @@ class Watch:
 
     def look(self, rows: int) -> None:
         resident = {name: process.memory_info().rss for name, process in self.processes.items()}
-        self.seen.append({"rows": rows, "store": _store_bytes(), **resident})
+        self.seen.append({"rows": rows, "at": time.monotonic(), "store": _store_bytes(), **resident})
 
     def grown(self) -> dict[str, int]:
         """Bytes above what there was at the start, at most."""
         return {n: int(max(s[n] for s in self.seen) - self.seen[0][n]) for n in ("store", *self.processes)}
 
     def slope(self, name: str) -> float:
-        """Bytes a row, by least squares over the second half of the rows: what comes first comes once."""
-        later = [s for s in self.seen if s["rows"] >= self.seen[-1]["rows"] / 2]
+        """What grows by a row, by least squares over the second half of the rows: what comes first comes once."""
+        later = {one["rows"]: one for one in reversed(self.seen) if one["rows"] >= self.seen[-1]["rows"] / 2}
         if len(later) < 3:
-            return 0.0
-        return float(np.polyfit([s["rows"] for s in later], [s[name] for s in later], 1)[0])
+            return math.nan
+        return float(np.polyfit(list(later), [one[name] for one in later.values()], 1)[0])
 
 
 def _store_bytes() -> float:
@@ -144,6 +145,7 @@ def simulate(prompts: int, unit_rows: int, actors: int = 1, asked: bool = False)
         found[name] = {
             "seconds": round(seconds, 1),
             "prompts a second": round(prompts / seconds, 1),
+            "prompts a second, second half": round(1 / watch.slope("at"), 1),
             "driver, ms of CPU a unit": round(1000 * cpu / len(units), 3),
             "grown, MiB": {n: round(b / 2**20, 1) for n, b in watch.grown().items()},
             "bytes a prompt, second half": {n: round(watch.slope(n), 1) for n in watch.processes},
