@@ -39,6 +39,8 @@ SINGLE = (
     "local_copies.py",
     "fingerprint.py",
     "lock.py",
+    "config_tracking.py",
+    "tracking.py",
     "store.py",
     "models.py",
     "checkpoint_files.py",

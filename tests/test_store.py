@@ -3,6 +3,7 @@ import itertools
 import os
 import random
 import subprocess
+import threading
 
 import pyarrow as pa
 import pytest
@@ -65,6 +66,30 @@ def test_files_are_listed_in_order_and_a_missing_folder_is_empty(tmp_path):
         store.write_bytes(str(tmp_path / f"unit-{n:06d}.parquet"), b"x")
     assert [f[-9:-8] for f in store.list_files(str(tmp_path))] == ["1", "2", "0"]
     assert store.list_files(str(tmp_path / "nowhere")) == []
+
+
+def test_files_are_read_ahead_in_order_some_at_a_time_and_errors_come_in_their_place():
+    begun, over = [], threading.Event()
+
+    def read(uri):
+        begun.append(uri)
+        over.wait(5) if len(begun) < 4 else over.set()  # ends only once four are read at the same time
+        return uri.upper()
+
+    assert list(store.read_ahead(list("abcdefgh"), read, count=4)) == list("ABCDEFGH")
+    assert over.is_set()
+    reading = store.read_ahead(list("ab"), lambda uri: {"a": 1}[uri])
+    assert next(reading) == 1
+    with pytest.raises(KeyError, match="b"):
+        next(reading)
+
+
+def test_what_is_read_ahead_is_no_more_than_was_asked_for():
+    begun = []
+    reading = store.read_ahead([str(n) for n in range(50)], lambda uri: begun.append(uri), count=4)
+    next(reading)
+    reading.close()
+    assert len(begun) <= 5
 
 
 def test_a_run_folder_may_be_a_uri(tmp_path):

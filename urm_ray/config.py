@@ -13,6 +13,7 @@ from urm_ray.config_engines import HttpConfig, VllmConfig
 from urm_ray.config_pairs import PairsConfig, as_published
 from urm_ray.config_planning import PlanningConfig
 from urm_ray.config_policy import DEFAULT_CLIPS, ClipConfig, ModelConfig, PolicyConfig, essential, understands
+from urm_ray.config_tracking import TrackingConfig
 from urm_ray.config_training import DpoConfig, PoolConfig, RewardConfig, Section, Task, VlmDpoConfig
 from urm_ray.schema import digest
 
@@ -161,6 +162,7 @@ class Config(Section):
     """A policy for each task; those of tasks that the run leaves out are not used."""
     report: ReportConfig = ReportConfig()
     experiments: ExperimentsConfig = ExperimentsConfig()
+    tracking: TrackingConfig = TrackingConfig()
     planning: PlanningConfig = PlanningConfig()
     """What `--plan` reckons with; no stage depends on it."""
     paper_exact: StrictBool = False

@@ -19,10 +19,12 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -45,6 +47,7 @@ from urm_ray.secrets import masked_all
 _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")
 """Names of files that are being written, as `writing` makes them."""
 PROGRESS = "progress.json"
+Read = TypeVar("Read")
 
 
 @steady
@@ -330,6 +333,24 @@ def row_count(uri: str) -> int:
     """Rows of a parquet file, from its footer alone."""
     with opened(uri) as file:
         return pq.ParquetFile(file).metadata.num_rows
+
+
+def row_counts(uris: Sequence[str]) -> list[int]:
+    """Rows of each parquet file."""
+    return list(read_ahead(uris, row_count))
+
+
+def read_ahead(uris: Sequence[str], read: Callable[[str], Read], count: int = 16) -> Iterator[Read]:
+    """What `read` gives of each file, in order, of `count` at the same time: object storage answers after a while, and
+    one file after the other would have to wait for it each time."""
+    with ThreadPoolExecutor(count) as pool:
+        waiting: deque[Future[Read]] = deque()
+        for uri in uris:
+            if len(waiting) == count:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(read, uri))
+        while waiting:
+            yield waiting.popleft().result()
 
 
 @steady

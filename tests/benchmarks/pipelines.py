@@ -83,7 +83,7 @@ def gated(actor: type, gate: Gate, **attributes: Any) -> type:
 class Pipeline:
     """The generate stage of runs with one sampler class and one judge class, each with so many actors.
 
-    attributes: of both classes. Every run is in a new folder.
+    attributes: of both classes. pairs: settings of that section. Every run is in a new folder.
     """
 
     sample: type
@@ -94,6 +94,7 @@ class Pipeline:
     num_cpus: float = 0.05
     candidates: int = 2
     attributes: dict[str, Any] | None = None
+    pairs: dict[str, Any] | None = None
 
     def run(self) -> Run:
         """A run whose prompts are prepared."""
@@ -108,6 +109,7 @@ class Pipeline:
             "run": {"dir": tempfile.mkdtemp()},
             "tasks": [TASK],
             "judge": {"path": "urm_ray.scenes:checkpoints/vlm", "attention": "eager"},
+            "pairs": self.pairs or {},
             "policies": {TASK: policy},
         }
         run = Run(Config.model_validate(settings))

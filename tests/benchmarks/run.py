@@ -68,6 +68,29 @@ BENCHMARKS: dict[str, tuple[str, dict[str, object], str]] = {
         {"prompts": 100_000, "actors": 12, "seconds": 0.03, "unit_rows": 100},
         "100,000 prompts with sleeping models against their sleep alone; run it with --rounds 1",
     ),
+    "scale": ("scale", {"prompts": 20_000, "unit_rows": 16}, "what the pipeline costs, with models that take no time"),
+    "scale-asked": ("scale", {"prompts": 500, "unit_rows": 16, "asked": True}, "the same, reading all questions"),
+    "scale-small": ("scale", {"prompts": 3000, "unit_rows": 10}, "the same in half a minute"),
+    "scale-1m": (
+        "scale",
+        {"prompts": 1_000_000, "unit_rows": 100, "actors": 2},
+        "the same of a million prompts; run it with --rounds 1",
+    ),
+    "driver-1m": (
+        "driver_passes",
+        {"prompts": 1_000_000, "unit_rows": 16, "tables": False},
+        "what the driver does by itself over the 62,500 units of a million prompts; run it with --rounds 1",
+    ),
+    "driver-tables": (
+        "driver_passes",
+        {"prompts": 16_000, "unit_rows": 16, "tables": True},
+        "the same with the table of standings, over 1,000 units",
+    ),
+    "late-storage": (
+        "late_storage",
+        {"files": 100, "rows": 16, "late": 0.03},
+        "units counted and read by the driver, of storage that answers after 30 ms",
+    ),
     "scaling": ("scaling", {"prompts": 1000, "seconds": 0.05, "unit_rows": 10}, "1, 2, 4 and 8 sleeping actors"),
 }
 """By name: the module whose `benchmark(rounds, **options)` returns a `rounds.Result`, options, and what it is about."""

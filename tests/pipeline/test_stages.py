@@ -4,10 +4,12 @@ import pytest
 from helpers import TASK
 
 from urm_ray.config_file import build
+from urm_ray.config_tracking import TrackingConfig
 from urm_ray.config_training import Task
 from urm_ray.pipeline import stages
 from urm_ray.pipeline.run import STAGES, Run, key
 from urm_ray.sources.registry import SourceError
+from urm_ray.tracking import TrackingError
 
 ALL_TASKS = list(get_args(Task))
 SCORER = "urm_ray.scenes.oracle:Oracle"
@@ -64,3 +66,11 @@ def test_what_measures_no_policy_needs_no_scorer(ran, tmp_path):
     run = run_of(tmp_path, TASK, image_generation="")
     stages.run_stages(run, ["prepare", "reward", "judge", "generate", "pairs", "dpo"])
     assert len(ran) == 6
+
+
+def test_a_tracker_that_cannot_be_used_is_told_before_anything_is_run(ran, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    config = run_of(tmp_path, TASK).config.model_copy(update={"tracking": TrackingConfig(to=["mlflow"])})
+    with pytest.raises(TrackingError, match="MLFLOW_TRACKING_URI"):
+        stages.run_stages(Run(config), STAGES)
+    assert ran == []

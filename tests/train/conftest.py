@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,20 @@ from urm_ray.scenes.render import render
 
 
 @pytest.fixture(scope="session")
-def ray_here():
+def ray_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A Ray whose workers find trackers that need no network."""
     import ray
 
     from urm_ray.pipeline.context import connect
 
-    connect()
-    yield
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path_factory.mktemp('tracked')}/mlruns")
+        environment.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        environment.setenv("WANDB_MODE", "offline")
+        environment.setenv("WANDB_SILENT", "true")
+        connect()
+        yield
+        ray.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import threading
-import time
 from pathlib import Path
 
-import psutil
 import pytest
-from train.trainings import train_vlm_dpo
+from train.trainings import WorkerKiller, train_vlm_dpo
 
 from urm_ray.store import Stage
 
@@ -22,23 +17,6 @@ LENGTH = {"steps": 10, "checkpoint_steps": 2}
 
 def _figures(history: list[dict[str, float]]) -> list[float]:
     return [entry[name] for entry in history for name in ("step", "loss", "grad_norm", "learning_rate")]
-
-
-class WorkerKiller(threading.Thread):
-    """Kills one training worker as soon as there is a checkpoint to go on from."""
-
-    def __init__(self, stage: Stage) -> None:
-        super().__init__(daemon=True)
-        self.folder, self.killed = Path(stage.path("train")), 0
-
-    def run(self) -> None:
-        while not list(self.folder.glob("checkpoint_*/trainer_state.json")):
-            time.sleep(0.02)
-        for process in psutil.process_iter(["name", "cmdline"]):
-            if "RayTrainWorker" in " ".join(process.info["cmdline"] or [process.info["name"] or ""]):
-                self.killed = process.pid
-                os.kill(process.pid, signal.SIGKILL)
-                return
 
 
 def test_killed_training_has_the_curve_of_an_uninterrupted_one(

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import psutil
 
 from urm_ray import schema, store
 from urm_ray.config_policy import DEFAULT_CLIPS, ClipConfig
+from urm_ray.config_tracking import TrackingConfig
 from urm_ray.config_training import DpoConfig, RewardConfig, VlmDpoConfig
 from urm_ray.models import resolve
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
@@ -30,7 +39,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def train_reward(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, Any]]:
+def train_reward(stage: store.Stage, file: str, tracked: Sequence[str] = (), **changes: Any) -> list[dict[str, Any]]:
     from urm_ray.training.launch import launch
     from urm_ray.training.reward_sft import reward_loop
 
@@ -45,12 +54,13 @@ def train_reward(stage: store.Stage, file: str, **changes: Any) -> list[dict[str
         "clips": DEFAULT_CLIPS.model_dump(),
         "seed": 5,
         "stage": stage.uri,
+        "tracking": TrackingConfig(to=tracked).model_dump(),
     }
     launch(reward_loop, settings, config, stage, rows)
     return store.read_json(stage.path("history.json"))
 
 
-def train_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, Any]]:
+def train_dpo(stage: store.Stage, file: str, tracked: Sequence[str] = (), **changes: Any) -> list[dict[str, Any]]:
     from urm_ray.training.dpo_loop import dpo_loop
     from urm_ray.training.encode_pairs import EncodePairs
     from urm_ray.training.launch import launch
@@ -66,13 +76,16 @@ def train_dpo(stage: store.Stage, file: str, **changes: Any) -> list[dict[str, A
         "policy": resolve(TEXT_TO_IMAGE),
         "seed": 5,
         "stage": stage.uri,
+        "tracking": TrackingConfig(to=tracked).model_dump(),
         "rows": 24,
     }
     launch(dpo_loop, settings, config, stage, rows)
     return store.read_json(stage.path("history.json"))
 
 
-def train_vlm_dpo(stage: store.Stage, file: str, policy: str = VLM, **changes: Any) -> list[dict[str, Any]]:
+def train_vlm_dpo(
+    stage: store.Stage, file: str, policy: str = VLM, tracked: Sequence[str] = (), **changes: Any
+) -> list[dict[str, Any]]:
     from urm_ray.training.launch import launch
     from urm_ray.training.vlm_dpo import vlm_dpo_loop
 
@@ -87,6 +100,7 @@ def train_vlm_dpo(stage: store.Stage, file: str, policy: str = VLM, **changes: A
         "clips": CLIPS.model_dump(),
         "seed": 5,
         "stage": stage.uri,
+        "tracking": TrackingConfig(to=tracked).model_dump(),
         "rows": 24,
     }
     launch(vlm_dpo_loop, settings, config, stage, rows)
@@ -113,3 +127,20 @@ def moved(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
     assert before.keys() == after.keys()
     return [name for name in before if not torch.equal(before[name], after[name])]
+
+
+class WorkerKiller(threading.Thread):
+    """Kills one training worker as soon as there is a checkpoint to go on from."""
+
+    def __init__(self, stage: store.Stage) -> None:
+        super().__init__(daemon=True)
+        self.folder, self.killed = Path(stage.path("train")), 0
+
+    def run(self) -> None:
+        while not list(self.folder.glob("checkpoint_*/trainer_state.json")):
+            time.sleep(0.02)
+        for process in psutil.process_iter(["name", "cmdline"]):
+            if "RayTrainWorker" in " ".join(process.info["cmdline"] or [process.info["name"] or ""]):
+                self.killed = process.pid
+                os.kill(process.pid, signal.SIGKILL)
+                return

@@ -93,7 +93,7 @@ def _ask(run: Run, stage: Stage, name: str, path: str, files: list[str], min_mas
         return
     connect()
     judge = run.config.judge
-    rows = {file: store.row_count(file) for file in files}
+    rows = dict(zip(files, store.row_counts(files), strict=True))
     left = sum(rows[u["file"]] for u in todo)
     title = f"{stage.name}: {name}"
     need_pools(title, {"judge.actors": judge.actors})

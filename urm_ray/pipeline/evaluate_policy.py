@@ -117,4 +117,4 @@ def _measure(run: Run, stage: Stage, task: Task, part: str, path: str, weights: 
         pools=pools,
     )
     quarantined(stage, part)
-    return {"prompts": sum(store.row_count(file) for file in files)} | pools.facts()
+    return {"prompts": sum(store.row_counts(files))} | pools.facts()

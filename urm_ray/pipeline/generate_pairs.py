@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import ray
@@ -83,15 +84,15 @@ def generate(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     )
     need_spread(_rows(stage, "judged", ["point_verdicts", "scale"]))
     write_standings(stage)
-    prompts_done = sum(store.row_count(file) for file in stage.units("judged"))
+    prompts_done = sum(store.row_counts(stage.units("judged")))
     facts = {"prompts": prompts_done, "at_work": busy, "quarantined": quarantined(stage, "judged")}
     return facts | pools.facts()
 
 
 def _rows(stage: Stage, part: str, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """Rows of a part of a stage, or leaves of them, with one unit in memory at a time."""
-    for file in stage.units(part):
-        yield from store.read_leaves(file, columns).to_pylist()
+    """Rows of a part of a stage, or leaves of them, with a few units in memory at a time."""
+    for rows in store.read_ahead(stage.units(part), partial(store.read_leaves, leaves=columns)):
+        yield from rows.to_pylist()
 
 
 def _candidates(run: Run, stage: Stage, task: Task, units: Any, ledger: SharedLedger, pools: Pools) -> Any:

@@ -147,8 +147,8 @@ def prepare(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
         for row in counts.iter_rows():
             progress.add(row["rows"] + row["rejected"], {("put_aside", "row"): row["rejected"]})
         progress.show()
-    rows = {part: sum(store.row_count(f) for f in stage.units(part)) for part in PARTS}
-    quarantine = {part: sum(store.row_count(f) for f in stage.units(f"quarantine/{part}")) for part in PARTS}
+    rows = {part: sum(store.row_counts(stage.units(part))) for part in PARTS}
+    quarantine = {part: sum(store.row_counts(stage.units(f"quarantine/{part}"))) for part in PARTS}
     needed: list[tuple[Part, ...]] = [(part,) for part in PROMPT_PARTS if wanted[part]]
     if run.trains_judge:
         needed += [("train_pairs", "train_points"), ("heldout_pairs", "heldout_points")]

@@ -23,6 +23,7 @@ from urm_ray.models import checked
 from urm_ray.schema import digest
 from urm_ray.secrets import masked_all, printed
 from urm_ray.store import RunFolder, Stage
+from urm_ray.tracking import log_figures
 
 FORMAT = 4
 """Raised when a stage would write something else from the same settings."""
@@ -181,6 +182,7 @@ def execute(run: Run, stage: Stage, function: StageFunction) -> dict[str, Any]:
         seconds = before + time.monotonic() - started
         if not stage.done and store.exists(stage.uri):
             store.write_json(spent, seconds)
+    log_figures(run.config.tracking, stage.uri, facts.get("figures", {}))
     manifest = stage.finish(seconds, **facts)
     print(f"== {name}: done in {seconds:.0f} s", flush=True)
     return manifest

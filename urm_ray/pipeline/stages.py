@@ -18,6 +18,7 @@ from urm_ray.pipeline.run import ALIGNMENT, Run, StageFunction, execute
 from urm_ray.pipeline.train_dpo import train_dpo
 from urm_ray.pipeline.train_reward import train_reward
 from urm_ray.store import Stage, StoreError
+from urm_ray.tracking import need_trackers
 
 SHARED: dict[str, StageFunction] = {"reward": train_reward, "judge": evaluate_judge, "report": make_report}
 OF_A_TASK: dict[str, Callable[[Run, Stage, Task], dict[str, Any]]] = {
@@ -40,9 +41,10 @@ def run_steps(run: Run, steps: Sequence[tuple[str, Task | None]]) -> None:
     """Runs (stage, task) in this order; those that are done are only named.
 
     Before anything is done, StoreError if a task lacks its policy, SourceError if an evaluation has no independent
-    scorer.
+    scorer, TrackingError if a tracker is missing.
     """
     listen(run.config.run.dashboard_host)
+    need_trackers(run.config.tracking)
     for name, task in steps:
         if task and name in ALIGNMENT:
             policy = run.config.policy(task)

@@ -106,8 +106,8 @@ def training_rows(files: list[str], columns: list[str], passes: int) -> Any:
     """
     chunks: list[list[str]] = [[]]
     size = 0
-    for file in files:
-        size += store.size_of(file)
+    for file, bytes_ in zip(files, store.read_ahead(files, store.size_of), strict=True):
+        size += bytes_
         chunks[-1].append(file)
         if size >= CHUNK_BYTES:
             chunks.append([])

@@ -63,6 +63,7 @@ def _train(run: Run, stage: Stage, task: Task) -> None:
         loop, config, columns, usable = dpo_loop, policy.dpo, schema.ENCODED_PAIR, kept
         pairs = encode_pairs(run, stage, task)
     settings |= {"train": config.model_dump(), "rows": min(pairs[None], config.shuffle_rows)}
+    settings |= {"tracking": run.config.tracking.model_dump()}
     rows = training_rows(stage.units(READ), columns.names, passes_needed(pairs[None], config)).map_batches(
         usable, batch_format="pyarrow", batch_size=None, num_cpus=LIGHT
     )

@@ -42,6 +42,7 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
         "seed": run.config.run.seed,
         "stage": stage.uri,
         "logged": TrainingProgress(stage),
+        "tracking": run.config.tracking.model_dump(),
     }
     if not trained(stage):
         need_workers(stage.name, config)

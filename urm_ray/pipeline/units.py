@@ -32,8 +32,7 @@ def file_name(unit: int) -> str:
 def plan(files: list[str], unit_rows: int) -> list[dict[str, Any]]:
     """Units over the rows of parquet files in order: {unit, file, start, rows}. A unit never spans two files."""
     units: list[dict[str, Any]] = []
-    for file in files:
-        rows = store.row_count(file)
+    for file, rows in zip(files, store.row_counts(files), strict=True):
         for start in range(0, rows, unit_rows):
             units.append({"unit": len(units), "file": file, "start": start, "rows": min(unit_rows, rows - start)})
     return units

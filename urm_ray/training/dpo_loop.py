@@ -18,12 +18,13 @@ from urm_ray.training.encoded import collate_encoded
 from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, start_worker
 from urm_ray.training.noising import Noising
 from urm_ray.training.objectives import objective_of
+from urm_ray.training.tracked import tracked
 from urm_ray.training.zero import trainer_arguments
 
 
 def dpo_loop(settings: dict[str, Any]) -> None:
     """settings: `train` (DpoConfig), `policy` (path), `seed`, `stage` (URI), `rows` (of the shuffle window), `logged`
-    (of `RayTrainCallback`, or missing)."""
+    (of `RayTrainCallback`, or missing), `tracking` (TrackingConfig)."""
     config = DpoConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
 
@@ -46,7 +47,7 @@ def dpo_loop(settings: dict[str, Any]) -> None:
     trainer = DiffusionDpoTrainer(
         model=model,
         args=arguments,
-        callbacks=[RayTrainCallback("dpo", settings.get("logged"))],
+        callbacks=[RayTrainCallback("dpo", settings.get("logged")), *tracked(settings)],
         family=family,
         batches=batches,
         carried=carried(config),

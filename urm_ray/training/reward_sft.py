@@ -19,6 +19,7 @@ from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, st
 from urm_ray.training.lora import add_lora, without_adapters
 from urm_ray.training.read_once import read_once
 from urm_ray.training.stream import DealtBatches, ShardBatches
+from urm_ray.training.tracked import tracked
 from urm_ray.training.waits import TimedBatches
 from urm_ray.training.zero import trainer_arguments
 from urm_ray.vlms import load_processor, trainable_vlm
@@ -52,7 +53,7 @@ def reward_loop(settings: dict[str, Any]) -> None:
     """One Ray Train worker.
 
     settings: `train` (RewardConfig), `clips` (ClipConfig), `base`, `protocol`, `seed`, `stage`, `logged` (of
-    `RayTrainCallback`, or missing).
+    `RayTrainCallback`, or missing), `tracking` (TrackingConfig).
     """
     config = RewardConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
@@ -83,7 +84,7 @@ def reward_loop(settings: dict[str, Any]) -> None:
         args=arguments,
         processing_class=processor,
         data_collator=lambda rows: rows,
-        callbacks=[RayTrainCallback("reward", settings.get("logged"))],
+        callbacks=[RayTrainCallback("reward", settings.get("logged")), *tracked(settings)],
         batches=batches,
     )
     run_trainer(trainer, start.folder)

@@ -21,6 +21,7 @@ from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, st
 from urm_ray.training.lora import add_lora, peft_config, without_adapters
 from urm_ray.training.read_once import read_once
 from urm_ray.training.stream import DealtBatches, ShardBatches
+from urm_ray.training.tracked import tracked
 from urm_ray.training.waits import TimedBatches
 from urm_ray.training.zero import trainer_arguments
 from urm_ray.vlms import load_processor, trainable_vlm
@@ -111,7 +112,7 @@ def vlm_dpo_loop(settings: dict[str, Any]) -> None:
     """One Ray Train worker.
 
     settings: `train` (VlmDpoConfig), `clips` (ClipConfig), `policy`, `reference_digest`, `seed`, `stage`, `rows` (of
-    the shuffle window), `logged` (of `RayTrainCallback`, or missing).
+    the shuffle window), `logged` (of `RayTrainCallback`, or missing), `tracking` (TrackingConfig).
     """
     config = VlmDpoConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
@@ -141,7 +142,7 @@ def vlm_dpo_loop(settings: dict[str, Any]) -> None:
         processing_class=processor,
         # Adapters that came with the model would make TRL keep a second, frozen set of them as the reference.
         peft_config=peft_config(model, config.lora) if config.lora else None,
-        callbacks=[RayTrainCallback("dpo", settings.get("logged"))],
+        callbacks=[RayTrainCallback("dpo", settings.get("logged")), *tracked(settings)],
         batches=batches,
         config=config,
     )
