@@ -109,9 +109,9 @@ def _run(names: Sequence[str], config: Config, plan_only: bool) -> int:
         with run.folder.lock():
             _work(run, names)
         return 0
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ending:  # Ray turns the SIGTERM of `ray job stop` into the second
         print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        return 130 if isinstance(ending, KeyboardInterrupt) else 143
     except BaseException as error:
         return explain(error, run.config.run.dir)
 

@@ -133,6 +133,7 @@ _PLACEMENT = {
     "actors",
     "cpus",
     "num_cpus",
+    "accelerator_type",
     "dir",
     "min_free_mib",
     "put_aside_share",

@@ -42,6 +42,8 @@ class TrainConfig(Section):
     num_cpus: float = 1
     """CPUs of one worker."""
     use_gpu: bool = False
+    accelerator_type: str | None = None
+    """As of `PoolConfig`, so that a training stays off the nodes that samplers and judges grow and shrink on."""
     zero_stage: Literal[0, 1, 2, 3] = 2
     bf16: bool = False
     steps: int = Field(100, ge=1)

@@ -35,11 +35,15 @@ def launch(
     """
     forget_stop(stage.uri)
     resources = {"CPU": config.num_cpus, **({"GPU": 1.0} if config.use_gpu else {})}
+    nodes = {"ray.io/accelerator-type": config.accelerator_type} if config.accelerator_type else None
     trainer = TorchTrainer(
         until_stopped(loop),
         train_loop_config=settings,
         scaling_config=ScalingConfig(
-            num_workers=config.workers, use_gpu=config.use_gpu, resources_per_worker=resources
+            num_workers=config.workers,
+            use_gpu=config.use_gpu,
+            resources_per_worker=resources,
+            label_selector=nodes,
         ),
         run_config=RunConfig(
             name="train",
