@@ -74,8 +74,10 @@ if [ "$command" = head ]; then
 else
   [ -s "$mark" ] || fail "$mark is not there: start the head first, and mount its $shared here"
   address=$(cat "$mark")
-  ray health-check --address "$address" > /dev/null 2>&1 ||
-    fail "no head answers at $address, which $mark names: is it up, and is its token the one in use here?"
+  timeout 5 bash -c "exec 3<> /dev/tcp/${address%:*}/${address##*:}" 2> /dev/null ||
+    fail "no head answers at $address, which $mark names: is it up, and may this machine reach it?"
+  timeout 60 ray health-check --address "$address" > /dev/null 2>&1 ||
+    fail "the head at $address does not take the token in use here: copy its own"
   start_node --address="$address" "$@"
   echo "joined $address"
 fi

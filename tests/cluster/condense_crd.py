@@ -2,8 +2,9 @@
 
     python tests/cluster/condense_crd.py VERSION ray.io_rayjobs.yaml > tests/cluster/kuberay_fields.yaml
 
-The definition is `helm-chart/kuberay-operator/crds/ray.io_rayjobs.yaml` of the tag v1.7.0 of ray-project/kuberay; it holds
-that of a RayCluster, too. Objects of Kubernetes, which it repeats in full, are named by their model in `kubernetes.client`.
+The definition is `helm-chart/kuberay-operator/crds/ray.io_rayjobs.yaml` of the tag v1.7.0 of ray-project/kuberay; it
+holds that of a RayCluster, too. Objects of Kubernetes, which it repeats in full, are named by their model in
+`kubernetes.client`.
 """
 
 import sys
@@ -29,7 +30,7 @@ MODELS = {
 
 
 def condensed(schema: dict[str, Any], name: str = "") -> dict[str, Any]:
-    """A part of the definition as JSON schema that refuses unknown fields; `model` stands for an object of Kubernetes."""
+    """A part of the definition as JSON schema that refuses unknown fields; `model` names an object of Kubernetes."""
     if name in MODELS and "properties" in schema:
         return {"model": MODELS[name]}
     if name == "rayClusterSpec":

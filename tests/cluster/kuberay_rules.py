@@ -1,7 +1,7 @@
 """What KubeRay and Kubernetes say of a manifest, without a cluster.
 
-Fields of `ray.io/v1` are those of `kuberay_fields.yaml`; objects of Kubernetes are held against the models of its Python
-client, field by field. `operator_problems` are rules that the operator checks beside them.
+Fields of `ray.io/v1` are those of `kuberay_fields.yaml`; objects of Kubernetes are held against the models of its
+Python client, field by field. `operator_problems` are rules that the operator checks beside them.
 """
 
 from collections.abc import Iterator

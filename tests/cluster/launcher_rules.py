@@ -1,7 +1,7 @@
 """What Ray's cluster launcher and its clouds say of a configuration, without a cloud.
 
-Ray's schema and checks are those that `ray up` runs. What a node is made of is held against the definitions of the clouds
-themselves: `RunInstances` as boto3 has it, `Instance` as Google's client has it.
+Ray's schema and checks are those that `ray up` runs. What a node is made of is held against the definitions of the
+clouds themselves: `RunInstances` as boto3 has it, `Instance` as Google's client has it.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""`cluster/aws.yaml` and `cluster/gcp.yaml`: taken by Ray and by the clouds, starting from nothing, closed to others."""
+"""`cluster/aws.yaml` and `cluster/gcp.yaml`: taken by Ray and the clouds, starting from nothing, closed to others."""
 
 import re
 
@@ -60,8 +60,17 @@ WRONG = {
     },
 }
 MISSING = {
-    "aws": ["cluster_name", "provider", "provider.type", "docker.image", f"{NODE}.resources", f"{NODE}.node_config"]
-    + [f"{NODE}.node_config.InstanceType", f"{NODE}.node_config.ImageId", "head_node_type"],
+    "aws": [
+        "cluster_name",
+        "head_node_type",
+        "provider",
+        "provider.type",
+        "docker.image",
+        f"{NODE}.resources",
+        f"{NODE}.node_config",
+        f"{NODE}.node_config.InstanceType",
+        f"{NODE}.node_config.ImageId",
+    ],
     "gcp": ["cluster_name", "docker.container_name", f"{NODE}.node_config.machineType", f"{NODE}.node_config.disks"],
 }
 
