@@ -12,7 +12,7 @@ from local.nodes import ray, submit, two_nodes
 pytestmark = pytest.mark.local
 
 PREPARE = ["python", "jobs/prepare_data.py", "--config", "jobs/configs/smoke.yaml"]
-SETTINGS = ["prepare.unit_rows=10", "prepare.train_pairs=300", "prepare.train_points=100"]
+SETTINGS = ["prepare.unit_rows=10", "prepare.train_pairs=150"]
 LINES = 2000
 TALK = f"""
 import os, sys, ray
@@ -74,7 +74,8 @@ def test_a_job_that_is_stopped_lets_go_of_its_run_and_goes_on_when_it_is_submitt
     cluster: dict[str, str], prepared: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    started = submit(cluster, *prepare(run), options=("--no-wait", "--submission-id", "to-be-stopped"))
+    slowly = [*prepare(run), "--set", "prepare.cpus=2"]  # one unit at a time, so that there is time to stop it
+    started = submit(cluster, *slowly, options=("--no-wait", "--submission-id", "to-be-stopped"))
     assert started.returncode == 0, started.stdout + started.stderr
     for _ in range(600):
         if content(run):
@@ -88,6 +89,6 @@ def test_a_job_that_is_stopped_lets_go_of_its_run_and_goes_on_when_it_is_submitt
     assert "the same command goes on from here" in ray(cluster, "job", "logs", "to-be-stopped").stdout
     assert not (run / ".lock").exists()
     assert not [path for path in run.rglob(".*") if path.is_file()]
-    done = submit(cluster, *prepare(run))
+    done = submit(cluster, *slowly)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     assert content(run) == content(prepared)
