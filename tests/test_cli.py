@@ -166,9 +166,11 @@ def test_a_run_folder_that_cannot_be_made_is_one_sentence(capsys, monkeypatch, t
     assert capsys.readouterr().err.startswith(f"error: cannot create the run folder {tmp_path}/run: ")
 
 
-def test_a_run_that_is_stopped_says_that_it_can_go_on(capsys, monkeypatch, tmp_path):
-    assert job(monkeypatch, tmp_path, failing(KeyboardInterrupt())) == 130
+@pytest.mark.parametrize(("ending", "status"), [(KeyboardInterrupt(), 130), (SystemExit(15), 143)])
+def test_a_run_that_is_stopped_says_that_it_can_go_on(capsys, monkeypatch, tmp_path, ending, status):
+    assert job(monkeypatch, tmp_path, failing(ending)) == status
     assert capsys.readouterr().err == "stopped; the same command goes on from here\n"
+    assert not (tmp_path / "run" / ".lock").exists()
 
 
 def test_every_job_says_how_it_is_used_without_loading_anything_heavy():

@@ -122,9 +122,6 @@ def _run(names: Sequence[str], config: Config, plan_only: bool) -> int:
         with run.folder.lock():
             _work(run, names)
         return 0
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
     except BaseException as error:
         return explain(error, run.config.run.dir)
 
@@ -140,10 +137,16 @@ def _print(lines: Iterable[str]) -> int:
 
 
 def explain(error: BaseException, folder: str) -> int:
-    """One sentence for people; the trace goes to the folder that was being written, for those who need it. Status 1."""
+    """One sentence for people, and the exit status: 1, or that of the signal which stopped the job.
+
+    The trace of an error goes to the folder that was being written, for those who need it.
+    """
     from urm_ray.file_systems import StoreError, is_object, join, missing_space, no_space, problem
     from urm_ray.store import write_bytes
 
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):  # Ray turns the SIGTERM of `ray job stop` into the second
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130 if isinstance(error, KeyboardInterrupt) else 143
     cause = root_cause(error)
     if no_space(cause):
         sentence = f"no free space {missing_space(getattr(cause, 'filename', None) or folder)}"

@@ -87,9 +87,6 @@ def main(arguments: argparse.Namespace) -> int:
                 evaluate_benchmarks(config, folder)
             print(printed(read_bytes(join(folder.uri, "results.md")).decode()), end="", flush=True)
         return 0
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
     except BaseException as error:
         return explain(error, arguments.out)
 

@@ -75,9 +75,6 @@ def main(arguments: argparse.Namespace) -> int:
         with folder.lock():
             import_sources(mix, folder.uri)
         return 0
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
     except BaseException as error:
         return explain(error, arguments.out)
 

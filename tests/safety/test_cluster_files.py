@@ -1,5 +1,6 @@
 """Every file that starts Ray or builds an image asks for Ray's token, runs as no root and holds no key."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,8 @@ GOOD = {
 
 
 def test_there_is_something_to_look_at():
-    assert {"Dockerfile", "Dockerfile.dockerignore", "runtime_env.yaml"} <= {path.name for path in FILES}
+    files = {"Dockerfile", "Dockerfile.dockerignore", "runtime_env.yaml", "aws.yaml", "gcp.yaml", "start_node.sh"}
+    assert files | {"raycluster.yaml", "rayjob.yaml", "storage.yaml"} <= {path.name for path in FILES}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -160,6 +162,17 @@ def test_the_image_is_made_of_what_is_there():
     assert copied == allowed
     assert all((ROOT / name).exists() for name in copied)
     assert "--constraint constraints.txt" in DOCKERFILE
+
+
+def test_the_image_has_what_launchers_and_gpus_need():
+    """Commands run in login shells, workers are reached from the head's container, GPUs are let in by variables."""
+    steps = re.sub(r"\\\n", " ", DOCKERFILE)
+    installed = re.search(r"apt-get install (.*)", steps)[1]
+    assert {"openssh-client", "rsync", "wget"} <= set(installed.split())
+    assert "PATH=/opt/venv/bin:$PATH' > /etc/profile.d/" in steps
+    assert "NVIDIA_VISIBLE_DEVICES=all" in steps
+    assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility" in steps
+    assert "'.[launcher]'" in steps
 
 
 def test_jobs_that_are_submitted_leave_the_tokens_on_and_carry_no_key():
