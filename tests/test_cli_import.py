@@ -110,7 +110,7 @@ def test_an_import_that_is_stopped_says_that_it_can_go_on_and_does(tmp_path, mon
 
 def test_two_imports_into_one_folder_do_not_run_at_once(tmp_path, monkeypatch, capsys):
     write_labels(tmp_path / "labels")
-    from urm_ray.store import RunFolder
+    from urm_ray.run_folder import RunFolder
 
     with RunFolder.open(str(tmp_path / "out")).lock():
         assert main("--source", "csv", "--path", tmp_path / "labels", "--out", tmp_path / "out") == 1

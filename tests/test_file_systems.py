@@ -11,7 +11,7 @@ from object_server import BUCKET, FAULTS, KEYS, by_chance
 from urm_ray import file_systems, store
 from urm_ray.cli import explain
 from urm_ray.file_systems import StoreError, join, locate, name_of, parent_of
-from urm_ray.store import RunFolder
+from urm_ray.run_folder import RunFolder
 
 TABLE = pa.table({"id": ["a", "b", "c"], "data": [b"1", None, b"333"], "n": [[1], [], [2, 3]]})
 PARTS = 11 << 20

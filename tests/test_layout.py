@@ -42,6 +42,7 @@ SINGLE = (
     "config_tracking.py",
     "tracking.py",
     "store.py",
+    "run_folder.py",
     "models.py",
     "checkpoint_files.py",
     "secrets.py",

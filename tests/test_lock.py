@@ -19,7 +19,8 @@ from object_server import by_chance
 from urm_ray import lock, store
 from urm_ray.file_systems import locate
 from urm_ray.lock import LockedError, held
-from urm_ray.store import RunFolder, StoreError
+from urm_ray.run_folder import RunFolder
+from urm_ray.store import StoreError
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL = pafs.LocalFileSystem()

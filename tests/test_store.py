@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from urm_ray import store
 from urm_ray.fingerprint import fingerprint
 from urm_ray.local_copies import local_copy, upload_dir
-from urm_ray.store import RunFolder, StoreError
+from urm_ray.run_folder import RunFolder
+from urm_ray.store import StoreError
 
 TABLE = pa.table({"id": ["a", "b", "c"], "data": [b"1", None, b"333"], "n": [[1], [], [2, 3]]})
 

@@ -73,7 +73,8 @@ def main(arguments: argparse.Namespace) -> int:
     from urm_ray.cli import explain
     from urm_ray.pipeline.evaluate_benchmarks import evaluate_benchmarks, plan_benchmarks, write_results
     from urm_ray.reward_benchmarks.comparison import Measuring
-    from urm_ray.store import RunFolder, join, read_bytes
+    from urm_ray.run_folder import RunFolder
+    from urm_ray.store import join, read_bytes
 
     try:
         folder = RunFolder.open(arguments.out)

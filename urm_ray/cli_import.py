@@ -68,7 +68,7 @@ def main(arguments: argparse.Namespace) -> int:
         return 1
     from urm_ray.cli import explain
     from urm_ray.pipeline.import_sources import import_sources
-    from urm_ray.store import RunFolder
+    from urm_ray.run_folder import RunFolder
 
     try:
         folder = RunFolder.open(arguments.out)

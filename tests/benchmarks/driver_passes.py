@@ -23,7 +23,7 @@ from urm_ray.pipeline.judge_model import judge_model
 from urm_ray.pipeline.quarantine import quarantined
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.units import WriteUnits, file_name, pending, plan
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 
 def benchmark(rounds: int, prompts: int, unit_rows: int, tables: bool, needed: float = 2.5) -> Result:

@@ -39,6 +39,7 @@ from urm_ray.pairs.pairing import Pair
 from urm_ray.pairs.ranking import adjacent
 from urm_ray.pairs.sifting import sift
 from urm_ray.pipeline.mix_report import learned_scales
+from urm_ray.run_folder import RunFolder
 
 CALLS = (None, 50, 30, 20, 12)
 POLICIES: dict[str, dict[str, Any]] = {
@@ -112,7 +113,7 @@ class Record:
         for assignment in assignments:
             override(values, assignment)
         self.config, self.task, self.prompts = build(values), task, prompts
-        stages = {stage.name: stage for stage in store.RunFolder.open(folder).stages()}
+        stages = {stage.name: stage for stage in RunFolder.open(folder).stages()}
         self.judged, self.reward = stages[f"generate-{task}"], stages["reward"]
         name = schema.digest("pairing", self.judged.digest, self.reward.digest, assignments)
         self.folder = str(Path(tempfile.gettempdir()) / "urm_ray_benchmarks" / name)

@@ -23,8 +23,8 @@ from urm_ray.pipeline.pools import actor_pool, bind
 from urm_ray.pipeline.run import Run, execute
 from urm_ray.pipeline.stream import stream_units
 from urm_ray.pipeline.units import read_unit
+from urm_ray.run_folder import Stage
 from urm_ray.scenes import grammar
-from urm_ray.store import Stage
 
 TASK: Task = "image_generation"
 FILE_ROWS = 1000

@@ -29,6 +29,7 @@ from urm_ray.evaluation.metrics import share
 from urm_ray.evaluation.preferences import agreement, ask_preferences
 from urm_ray.judge.protocol import Readout
 from urm_ray.judge.scorer import JudgeScorer
+from urm_ray.run_folder import RunFolder
 
 READOUTS: tuple[Readout, ...] = get_args(Readout)
 TOGETHER = 50
@@ -43,7 +44,7 @@ def scorers(folder: str, assignments: list[str]) -> tuple[Config, dict[str, Judg
     for assignment in assignments:
         override(values, assignment)
     config = build(values)
-    reward = next(stage for stage in store.RunFolder.open(folder).stages() if stage.name == "reward")
+    reward = next(stage for stage in RunFolder.open(folder).stages() if stage.name == "reward")
     judges = {readout: config.judge.model_copy(update={"readout": readout}) for readout in READOUTS}
     path = reward.path("model")
     return config, {readout: JudgeScorer.load(path, judge) for readout, judge in judges.items()}
@@ -51,7 +52,7 @@ def scorers(folder: str, assignments: list[str]) -> tuple[Config, dict[str, Judg
 
 def held_out(folder: str, task: str, count: int) -> list[dict[str, Any]]:
     """At most `count` pairs and as many points."""
-    stage = next(stage for stage in store.RunFolder.open(folder).stages() if stage.name == f"prepare-{task}")
+    stage = next(stage for stage in RunFolder.open(folder).stages() if stage.name == f"prepare-{task}")
     rows: list[dict[str, Any]] = []
     for part in ("heldout_pairs", "heldout_points"):
         found: list[dict[str, Any]] = []

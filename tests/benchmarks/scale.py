@@ -29,7 +29,7 @@ from urm_ray.pipeline.progress import Progress
 from urm_ray.pipeline.quarantine import quarantined
 from urm_ray.pipeline.run import Run, execute
 from urm_ray.pipeline.units import pending, plan
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 CANDIDATES = 10
 SERVERS = ("gcs_server", "raylet")

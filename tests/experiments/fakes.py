@@ -18,7 +18,7 @@ from urm_ray.pairs.audit import audit
 from urm_ray.pairs.sifting import last_place, sift, within
 from urm_ray.pipeline.evaluate_judge import RESULT
 from urm_ray.pipeline.run import Run, execute
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 TASKS: tuple[Task, ...] = ("image_generation", "video_understanding")
 TASK = TASKS[0]

@@ -13,7 +13,7 @@ from urm_ray.config import Config
 from urm_ray.config_training import Task
 from urm_ray.pipeline import generate_pairs
 from urm_ray.pipeline.run import Run, execute
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 TASK: Task = "image_generation"
 LIMIT_S = 3.0

@@ -18,7 +18,8 @@ from urm_ray.config_file import build_as
 from urm_ray.pipeline import evaluate_benchmarks, generate_pairs
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.run import execute
-from urm_ray.store import RunFolder, StoreError
+from urm_ray.run_folder import RunFolder
+from urm_ray.store import StoreError
 
 pytestmark = pytest.mark.local
 

@@ -16,7 +16,7 @@ from urm_ray.pipeline import generate_pairs
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.run import execute
 from urm_ray.pipeline.training_progress import TrainingProgress
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 pytestmark = pytest.mark.local
 

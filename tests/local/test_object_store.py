@@ -16,7 +16,7 @@ from object_server import KEYS, ObjectServer, by_chance, object_server
 
 from urm_ray import store
 from urm_ray.local_copies import upload_dir
-from urm_ray.store import RunFolder
+from urm_ray.run_folder import RunFolder
 
 pytestmark = pytest.mark.local
 

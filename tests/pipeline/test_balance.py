@@ -7,7 +7,7 @@ from urm_ray import store
 from urm_ray.config_training import BudgetConfig, PoolConfig
 from urm_ray.pipeline import balance
 from urm_ray.pipeline.balance import Notes, Pools, seconds_a_row
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 UNITS = [{"unit": n, "rows": 8} for n in range(60)]
 TWO = {"sampler_pool": PoolConfig(), "judge_pool": PoolConfig()}

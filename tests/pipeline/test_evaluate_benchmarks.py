@@ -27,8 +27,9 @@ from urm_ray.pipeline import evaluate_benchmarks as module
 from urm_ray.pipeline.evaluate_benchmarks import evaluate_benchmarks, plan_benchmarks, write_results
 from urm_ray.pipeline.ledger import Ledger
 from urm_ray.reward_benchmarks.comparison import Measuring
+from urm_ray.run_folder import RunFolder
 from urm_ray.sources.registry import SourceError
-from urm_ray.store import RunFolder, StoreError
+from urm_ray.store import StoreError
 
 TABLES = ("results.md", "results.tex", "categories.md")
 

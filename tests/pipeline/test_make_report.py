@@ -12,7 +12,7 @@ from urm_ray import cli, store
 from urm_ray.pipeline.make_report import make_report
 from urm_ray.pipeline.run import Run
 from urm_ray.report.summary import Sources
-from urm_ray.store import RunFolder
+from urm_ray.run_folder import RunFolder
 
 CONFIG = """
 run: {{dir: {folder}}}

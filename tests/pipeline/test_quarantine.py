@@ -7,7 +7,7 @@ from helpers import candidate, candidate_set, pair_verdict, point_verdict
 from urm_ray import schema, store
 from urm_ray.pipeline.quarantine import failures, quarantined
 from urm_ray.pipeline.units import WriteUnits, mark_unit
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 
 def judged(number: int, **changes) -> dict:

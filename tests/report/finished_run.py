@@ -21,7 +21,7 @@ from urm_ray.media import encode_image
 from urm_ray.pairs.audit import audit
 from urm_ray.pipeline.run import key
 from urm_ray.report.summary import Sources
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 SCALE = {"name": "1-5", "minimum": 1, "maximum": 5}
 RATING = pa.struct([("index", pa.int32()), ("name", pa.string()), ("value", pa.float32())])

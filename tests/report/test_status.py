@@ -21,6 +21,7 @@ from urm_ray import cli_status, schema, store
 from urm_ray.report.status import standing
 from urm_ray.report.status_lines import status_lines
 from urm_ray.report.summary import Sources
+from urm_ray.run_folder import RunFolder
 from urm_ray.store import StoreError
 
 FOLLOWING = ("generate", "pairs", "dpo", "baseline", "evaluate")
@@ -209,7 +210,7 @@ def test_nothing_is_written_and_no_lock_is_taken(run: Path) -> None:
     def there() -> dict[str, int]:
         return {str(path): path.stat().st_mtime_ns for path in run.rglob("*")}
 
-    with store.RunFolder(str(run)).lock():
+    with RunFolder(str(run)).lock():
         before = there()
         standing(str(run))
         assert there().keys() == before.keys()

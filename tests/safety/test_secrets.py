@@ -16,9 +16,10 @@ from urm_ray.pipeline.attempts import Attempts
 from urm_ray.pipeline.import_report import import_report
 from urm_ray.report.page import render_page
 from urm_ray.report.summary import summary
+from urm_ray.run_folder import Stage
 from urm_ray.secrets import HIDDEN, masked, masked_all, printed
 from urm_ray.sources.registry import SourceError
-from urm_ray.store import Stage, StoreError
+from urm_ray.store import StoreError
 
 KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCY=EXAMPLE"
 NAMES = ["HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENAI_API_KEY", "WANDB_API_KEY", "DB_PASSWORD"]

@@ -15,7 +15,7 @@ from urm_ray.config import Config
 from urm_ray.pipeline import generate_pairs
 from urm_ray.pipeline.actors import Judge, Sample
 from urm_ray.pipeline.run import Run, execute
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 TASK = "image_generation"
 CANDIDATES = 2

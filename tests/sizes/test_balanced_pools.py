@@ -10,7 +10,7 @@ import pytest
 from sizes.engines import generated, run_of
 
 from urm_ray.pipeline.context import connect
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 pytestmark = pytest.mark.local
 

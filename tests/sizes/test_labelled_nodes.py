@@ -16,7 +16,8 @@ from urm_ray.config_training import TrainConfig
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.placement import need_workers
 from urm_ray.pipeline.stream import training_rows
-from urm_ray.store import Stage, StoreError
+from urm_ray.run_folder import Stage
+from urm_ray.store import StoreError
 
 pytestmark = pytest.mark.local
 

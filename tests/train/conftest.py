@@ -10,6 +10,7 @@ import pytest
 from train.trainings import PAIRS, write_answers
 
 from urm_ray import schema, store
+from urm_ray.run_folder import Stage
 from urm_ray.scenes.grammar import misread, parse
 from urm_ray.scenes.preferences import Scenes
 from urm_ray.scenes.render import render
@@ -78,5 +79,5 @@ def answer_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> store.Stage:
-    return store.Stage(str(tmp_path / "stage"), "stage", "0" * 32)
+def stage(tmp_path: Path) -> Stage:
+    return Stage(str(tmp_path / "stage"), "stage", "0" * 32)

@@ -11,7 +11,7 @@ from train import trainings
 from train.trainings import moved, train_dpo
 
 from urm_ray.denoisers.registry import family_of
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 pytestmark = pytest.mark.train
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from train.trainings import train_dpo, train_reward, train_vlm_dpo
 
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 pytestmark = [pytest.mark.train, pytest.mark.long]
 

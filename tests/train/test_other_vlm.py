@@ -9,7 +9,7 @@ import pytest
 from families.vlms import save_vlm
 from train.trainings import moved, train_vlm_dpo, write_answers
 
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 from urm_ray.vlms import load_vlm
 
 pytestmark = pytest.mark.train

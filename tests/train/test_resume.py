@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from train.trainings import WorkerKiller, train_vlm_dpo
 
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 pytestmark = pytest.mark.train
 

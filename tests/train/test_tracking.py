@@ -10,7 +10,7 @@ import pytest
 from tracked import Curves, mlflow_curves, mlflow_runs, tensorboard_curves, wandb_curves
 from train.trainings import WorkerKiller, train_dpo, train_vlm_dpo
 
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 pytestmark = pytest.mark.train
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from train.trainings import VLM, moved, train_vlm_dpo
 
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 from urm_ray.vlms import load_vlm
 
 pytestmark = pytest.mark.train

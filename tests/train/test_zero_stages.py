@@ -10,7 +10,7 @@ import pytest
 from train.trainings import TEXT_TO_IMAGE, VLM, moved, train_dpo, train_reward
 
 from urm_ray.models import load_pipeline
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 from urm_ray.vlms import load_vlm
 
 pytestmark = pytest.mark.train

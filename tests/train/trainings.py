@@ -19,6 +19,7 @@ from urm_ray.config_training import DpoConfig, RewardConfig, VlmDpoConfig
 from urm_ray.models import resolve
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
 from urm_ray.pipeline.train_dpo import kept
+from urm_ray.run_folder import Stage
 from urm_ray.training.answer_pairs import fitting
 from urm_ray.training.collate import both_orders
 
@@ -39,7 +40,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def train_reward(stage: store.Stage, file: str, tracked: Sequence[str] = (), **changes: Any) -> list[dict[str, Any]]:
+def train_reward(stage: Stage, file: str, tracked: Sequence[str] = (), **changes: Any) -> list[dict[str, Any]]:
     from urm_ray.training.launch import launch
     from urm_ray.training.reward_sft import reward_loop
 
@@ -60,7 +61,7 @@ def train_reward(stage: store.Stage, file: str, tracked: Sequence[str] = (), **c
     return store.read_json(stage.path("history.json"))
 
 
-def train_dpo(stage: store.Stage, file: str, tracked: Sequence[str] = (), **changes: Any) -> list[dict[str, Any]]:
+def train_dpo(stage: Stage, file: str, tracked: Sequence[str] = (), **changes: Any) -> list[dict[str, Any]]:
     from urm_ray.training.dpo_loop import dpo_loop
     from urm_ray.training.encode_pairs import EncodePairs
     from urm_ray.training.launch import launch
@@ -84,7 +85,7 @@ def train_dpo(stage: store.Stage, file: str, tracked: Sequence[str] = (), **chan
 
 
 def train_vlm_dpo(
-    stage: store.Stage, file: str, policy: str = VLM, tracked: Sequence[str] = (), **changes: Any
+    stage: Stage, file: str, policy: str = VLM, tracked: Sequence[str] = (), **changes: Any
 ) -> list[dict[str, Any]]:
     from urm_ray.training.launch import launch
     from urm_ray.training.vlm_dpo import vlm_dpo_loop
@@ -132,7 +133,7 @@ def moved(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 class WorkerKiller(threading.Thread):
     """Kills one training worker as soon as there is a checkpoint to go on from."""
 
-    def __init__(self, stage: store.Stage) -> None:
+    def __init__(self, stage: Stage) -> None:
         super().__init__(daemon=True)
         self.folder, self.killed = Path(stage.path("train")), 0
 

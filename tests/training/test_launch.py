@@ -7,7 +7,7 @@ import pytest
 
 from urm_ray.config import Config
 from urm_ray.config_training import DpoConfig, RewardConfig
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 from urm_ray.training import launch
 
 

@@ -13,7 +13,8 @@ from urm_ray.config_policy import PolicyConfig
 from urm_ray.config_training import Task
 from urm_ray.evaluation.metrics import Figure
 from urm_ray.pipeline.run import ALIGNMENT, Run
-from urm_ray.store import Stage, StoreError
+from urm_ray.run_folder import Stage
+from urm_ray.store import StoreError
 
 TO_JUDGE = ("prepare", "reward", "judge")
 TO_ALIGN = ("prepare", "reward", *ALIGNMENT)

@@ -20,8 +20,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from urm_ray import store
 from urm_ray.config_training import BudgetConfig, PoolConfig
+from urm_ray.run_folder import Stage
 from urm_ray.schema import digest
-from urm_ray.store import Stage
 
 CALLS = 3
 """Calls of each actor, about, that are measured."""

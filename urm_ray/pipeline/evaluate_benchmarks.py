@@ -38,8 +38,8 @@ from urm_ray.reward_benchmarks.comparison import Benchmark, Measuring
 from urm_ray.reward_benchmarks.registry import benchmark, data_digest, locate
 from urm_ray.reward_benchmarks.results import measured
 from urm_ray.reward_benchmarks.tables import as_latex, as_markdown, categories
+from urm_ray.run_folder import RunFolder, Stage
 from urm_ray.schema import digest
-from urm_ray.store import RunFolder, Stage
 
 FORMAT = 1
 """Raised when a judge would be asked something else under the same settings."""

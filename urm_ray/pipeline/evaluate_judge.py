@@ -22,7 +22,7 @@ from urm_ray.pipeline.pools import bind, judge_pool, use_threads
 from urm_ray.pipeline.progress import Progress
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.units import file_name, pending
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 RESULT = pa.schema(
     [

@@ -19,8 +19,8 @@ from urm_ray.pipeline.pools import actor_pool, bind, judge_pool
 from urm_ray.pipeline.quarantine import quarantined
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, stream_units
+from urm_ray.run_folder import Stage
 from urm_ray.sources.registry import SourceError
-from urm_ray.store import Stage
 
 EVALUATED = pa.schema([*schema.JUDGED_SET, Score.FIELD])
 FIGURE_COLUMNS = ["prompt_id", "prompt", "point_verdicts", "figures"]

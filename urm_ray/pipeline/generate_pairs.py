@@ -28,9 +28,10 @@ from urm_ray.pipeline.quarantine import quarantined
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, stream_units
 from urm_ray.pipeline.units import plan
+from urm_ray.run_folder import Stage
 from urm_ray.secrets import printed
 from urm_ray.sources.registry import SourceError
-from urm_ray.store import Stage, StoreError
+from urm_ray.store import StoreError
 
 AUDIT_COLUMNS = ["dropped", "pairs_asked", "orders_agreed", "first_preferred"]
 

@@ -8,8 +8,8 @@ from urm_ray import store
 from urm_ray.pipeline.run import STAGES, Run, key
 from urm_ray.report.page import render_page
 from urm_ray.report.summary import Sources, summary
+from urm_ray.run_folder import Stage
 from urm_ray.secrets import printed
-from urm_ray.store import Stage
 
 UNFINISHED = "unfinished.html"
 """The page of a run that is under way, in its folder."""

@@ -13,8 +13,8 @@ from urm_ray import store
 from urm_ray.config_training import Task
 from urm_ray.judge.protocol import OVERALL
 from urm_ray.judge.scale import SCALES
+from urm_ray.run_folder import Stage
 from urm_ray.secrets import printed
-from urm_ray.store import Stage
 
 KINDS_OF_ROWS = ["task", "kind", "source", "scale", "dimension"]
 MIX = "mix.json"

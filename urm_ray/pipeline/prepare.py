@@ -21,9 +21,9 @@ from urm_ray.pipeline.quarantine import put_aside
 from urm_ray.pipeline.row_groups import RowGroups
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.units import file_name
+from urm_ray.run_folder import Stage
 from urm_ray.sources.check import check_preference, check_prompt
 from urm_ray.sources.registry import PARTS, Part, Rejected, Source, SourceError, source
-from urm_ray.store import Stage
 
 PROMPT_PARTS: tuple[Part, ...] = ("train_prompts", "heldout_prompts")
 ROW_LIMIT_S = 600.0

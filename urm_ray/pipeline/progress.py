@@ -14,7 +14,7 @@ from typing import Any
 from urm_ray.pipeline import metrics
 from urm_ray.pipeline.counts import Counts
 from urm_ray.report.progress_line import progress_line
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 Mark = tuple[float, int, Counts]
 """When, and how far a stage was then."""

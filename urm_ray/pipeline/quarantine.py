@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from urm_ray import schema, store
 from urm_ray.file_systems import name_of, parent_of
 from urm_ray.pairs.sifting import DROP_REASONS, SURPLUS
+from urm_ray.run_folder import Stage
 from urm_ray.secrets import printed
-from urm_ray.store import Stage
 
 FOLDER = "quarantine"
 _ID = "prompt_id"

@@ -18,7 +18,8 @@ from urm_ray.pipeline.pools import actor_pool, bind
 from urm_ray.pipeline.quarantine import quarantined
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import stream_units
-from urm_ray.store import Stage, StoreError
+from urm_ray.run_folder import Stage
+from urm_ray.store import StoreError
 from urm_ray.training.logps import reference_digest
 
 READ = "read"

@@ -20,9 +20,9 @@ from urm_ray.config_training import Task
 from urm_ray.fingerprint import fingerprint
 from urm_ray.judge.protocol import ProtocolError, protocol
 from urm_ray.models import checked
+from urm_ray.run_folder import RunFolder, Stage
 from urm_ray.schema import digest
 from urm_ray.secrets import masked_all, printed
-from urm_ray.store import RunFolder, Stage
 from urm_ray.tracking import log_figures
 
 FORMAT = 4

@@ -17,7 +17,8 @@ from urm_ray.pipeline.prepare import prepare
 from urm_ray.pipeline.run import ALIGNMENT, Run, StageFunction, execute
 from urm_ray.pipeline.train_dpo import train_dpo
 from urm_ray.pipeline.train_reward import train_reward
-from urm_ray.store import Stage, StoreError
+from urm_ray.run_folder import Stage
+from urm_ray.store import StoreError
 from urm_ray.tracking import need_trackers
 
 SHARED: dict[str, StageFunction] = {"reward": train_reward, "judge": evaluate_judge, "report": make_report}

@@ -19,6 +19,7 @@ from urm_ray.pipeline.ledger import SharedLedger
 from urm_ray.pipeline.placement import need_pools
 from urm_ray.pipeline.progress import Progress
 from urm_ray.pipeline.units import WriteUnits, pending, plan
+from urm_ray.run_folder import Stage
 
 LIGHT = 0.1
 """CPUs of tasks that mostly wait for files; they must fit beside the model actors on a small machine."""
@@ -35,7 +36,7 @@ def stream_units(
     output: pa.Schema,
     operators: Operators,
     put_aside_share: float = 0.05,
-    stage: store.Stage | None = None,
+    stage: Stage | None = None,
     pools: Pools | None = None,
 ) -> dict[str, float]:
     """Streaming Ray Data from parquet files to a folder of unit files: one execution, or two where pools are measured.

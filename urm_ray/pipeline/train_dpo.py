@@ -17,7 +17,7 @@ from urm_ray.pipeline.read_pairs import READ, encode_pairs, refer_pairs, referen
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
 from urm_ray.pipeline.training_progress import TrainingProgress
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 from urm_ray.training.answer_pairs import fitting
 
 PAIRS = "pairs.json"

@@ -13,7 +13,7 @@ from urm_ray.pipeline.placement import need_workers
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
 from urm_ray.pipeline.training_progress import TrainingProgress
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 from urm_ray.training.collate import both_orders
 
 

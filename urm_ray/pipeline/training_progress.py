@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from urm_ray.pipeline import metrics
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 
 @dataclass

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from urm_ray import store
+from urm_ray.run_folder import Stage
 from urm_ray.schema import digest
-from urm_ray.store import Stage
 
 CHANGES = ("improved", "unchanged", "worse")
 

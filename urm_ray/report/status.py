@@ -17,7 +17,8 @@ import yaml
 
 from urm_ray import store
 from urm_ray.lock import holder
-from urm_ray.store import RunFolder, Stage, StoreError
+from urm_ray.run_folder import RunFolder, Stage
+from urm_ray.store import StoreError
 
 _AT_ONCE = 16
 """Stages that are looked at at a time; on object stores every look takes a while."""

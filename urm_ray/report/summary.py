@@ -9,7 +9,7 @@ from urm_ray import store
 from urm_ray.config import Config
 from urm_ray.evaluation.metrics import share
 from urm_ray.evaluation.policy import is_hacking
-from urm_ray.store import Stage
+from urm_ray.run_folder import Stage
 
 
 @dataclass(frozen=True)

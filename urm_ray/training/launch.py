@@ -22,6 +22,7 @@ from urm_ray import store
 from urm_ray.config_training import TrainConfig
 from urm_ray.file_systems import again
 from urm_ray.local_copies import upload_dir
+from urm_ray.run_folder import Stage
 from urm_ray.schema import digest
 from urm_ray.training.checkpoints import mend_checkpoints
 from urm_ray.training.elastic import ElasticTrainer, Shares, make_universal, of_other_workers
@@ -33,7 +34,7 @@ def launch(
     loop: Callable[[dict[str, Any]], None],
     settings: dict[str, Any],
     config: TrainConfig,
-    stage: store.Stage,
+    stage: Stage,
     train: Dataset,
 ) -> None:
     """Runs `loop` on every worker until the stage is `trained`.
@@ -71,7 +72,7 @@ def launch(
     store.delete_dir(stage.path("train"))
 
 
-def trained(stage: store.Stage) -> bool:
+def trained(stage: Stage) -> bool:
     """Whether a training on the stage has come to its end, so that it holds `model/` and `history.json`."""
     return store.exists(stage.path("history.json"))
 
