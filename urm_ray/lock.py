@@ -210,7 +210,7 @@ def holder(fs: pafs.FileSystem, path: str) -> Record | None:
     if record is None:
         return None
     beat = max(record.get("since", 0.0), record.get("beat", 0.0))
-    here = record.get("host") == socket.gethostname()
+    here = _of_this_machine(record)
     return record | {"beat": beat, "lives": _lives(record) if here else time.time() - beat < SILENT_S}
 
 
@@ -232,7 +232,7 @@ def _take(lock: _File | _Object, mine: Record, place: str) -> None:
 
 def _may_live(lock: _File | _Object, other: Record) -> bool:
     """Whether the holder that a lock names lives, though nothing keeps the lock from being taken."""
-    if other.get("host") == socket.gethostname() and other.get("machine") == _machine():
+    if _of_this_machine(other):
         return lock.shared and _lives(other)  # its kernel is ours, and has let go of it unless it never had it
     print(f"the lock's holder is on {other.get('host')}: waiting for a sign of life", file=sys.stderr, flush=True)
     end = time.monotonic() + SILENT_S
@@ -262,6 +262,10 @@ def _is(record: Record | None, mine: Record) -> bool:
 def _in_use(holder: Record | None, place: str) -> str:
     who = f"process {holder.get('pid')} on {holder.get('host')}" if holder else "another process"
     return f"in use by {who}: wait for it, or stop it; its lock is {place}"
+
+
+def _of_this_machine(holder: Record) -> bool:
+    return holder.get("host") == socket.gethostname() and holder.get("machine") == _machine()
 
 
 def _machine() -> str:
