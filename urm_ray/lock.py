@@ -265,7 +265,7 @@ def _in_use(holder: Record | None, place: str) -> str:
 
 
 def _of_this_machine(holder: Record) -> bool:
-    return holder.get("host") == socket.gethostname() and holder.get("machine") == _machine()
+    return holder.get("host") == socket.gethostname() and holder.get("machine") in (None, _machine())
 
 
 def _machine() -> str:
