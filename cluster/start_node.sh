@@ -14,8 +14,9 @@ fail() {
   exit 1
 }
 
+# Process numbers are given again, after a restart of the machine too.
 runs() {
-  [ -s "$state/pid" ] && kill -0 "$(cat "$state/pid")" 2>/dev/null
+  [ -s "$state/pid" ] && tr '\0' ' ' < "/proc/$(cat "$state/pid")/cmdline" 2> /dev/null | grep -q "ray start --block"
 }
 
 stop_node() {
@@ -37,7 +38,7 @@ need_token() {
     ray get-auth-token --generate > /dev/null
   fi
   [ -s "$file" ] || fail "there is no token in $file: copy that of the head"
-  chmod 600 "$file"
+  if [ -O "$file" ]; then chmod 600 "$file"; fi
 }
 
 # The node's process outlives this script; Ray ends all of the node with it.
@@ -46,9 +47,10 @@ start_node() {
   ulimit -n 65536 2>/dev/null || true
   : > "$state/log"
   setsid nohup ray start --block --disable-usage-stats "$@" > "$state/log" 2>&1 < /dev/null &
-  echo $! > "$state/pid"
+  local pid=$!
+  echo $pid > "$state/pid"
   until grep -q "Ray runtime started" "$state/log"; do
-    runs || { cat "$state/log" >&2; rm -f "$state/pid"; fail "Ray did not start"; }
+    kill -0 $pid 2> /dev/null || { cat "$state/log" >&2; rm -f "$state/pid"; fail "Ray did not start"; }
     sleep 0.2
   done
 }

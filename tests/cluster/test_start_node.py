@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -74,16 +75,30 @@ def test_a_head_that_is_gone_is_named(run, tmp_path):
 
 def test_a_machine_has_one_node(run, tmp_path):
     (tmp_path / "node").mkdir()
-    (tmp_path / "node/pid").write_text(f"{os.getpid()}\n")
-    status, said = run("head", str(tmp_path / "shared"))
-    assert status == 1
-    assert f"a node runs here already, process {os.getpid()}" in said
+    with subprocess.Popen(["bash", "-c", "exec -a 'ray start --block' sleep 100"]) as node:
+        (tmp_path / "node/pid").write_text(f"{node.pid}\n")
+        wait_until_named(node.pid)
+        assert run("head", str(tmp_path / "shared")) == (
+            1,
+            f"error: a node runs here already, process {node.pid}; stop it first\n",
+        )
+        assert run("stop") == (0, "the node has ended\n")
+        assert node.wait(10) != 0
+    assert not (tmp_path / "node/pid").exists()
 
 
-def test_stopping_where_nothing_runs_is_no_error(run):
-    status, said = run("stop")
-    assert status == 0
-    assert "no node runs here" in said
+def wait_until_named(process: int) -> None:
+    while not Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"ray start"):
+        time.sleep(0.02)
+
+
+def test_nothing_else_is_ever_stopped(run, tmp_path):
+    (tmp_path / "node").mkdir()
+    for process in ("", f"{os.getpid()}\n"):
+        (tmp_path / "node/pid").write_text(process)
+        status, said = run("stop")
+        assert status == 0
+        assert "no node runs here" in said
 
 
 def test_the_token_is_for_its_owner_alone(run, tmp_path):
