@@ -20,7 +20,7 @@ from ray.train.torch import TorchConfig
 from urm_ray import store
 from urm_ray.config_training import TrainConfig
 from urm_ray.schema import digest
-from urm_ray.training.elastic import ElasticTrainer, Shares, make_universal, of_other_workers
+from urm_ray.training.elastic import ElasticTrainer, Shares, each_group_its_own, make_universal, of_other_workers
 from urm_ray.training.guards import forget_stop, until_stopped
 from urm_ray.training.saved_state import plain_state
 
@@ -96,7 +96,7 @@ def run_trainer(trainer: Any, folder: str | None) -> None:
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)  # ours prints the same figures, once
-    with plain_state(folder):
+    with plain_state(folder), each_group_its_own():
         trainer.train(resume_from_checkpoint=folder)
 
 
