@@ -61,12 +61,15 @@ def noising(scheduler, config: DpoConfig) -> Noising:
     return Noising(objective_of(scheduler, config), config, SEED)
 
 
-def trainer(path: str, config: DpoConfig, batch: dict, folder, start: int = 0, draws: DpoConfig | None = None):
-    """draws: takes the draws of another configuration."""
+def trainer(
+    path: str, config: DpoConfig, batch: dict, folder, start: int = 0, draws: DpoConfig | None = None, carried: int = 1
+):
+    """draws: takes the draws of another configuration. carried: shares, which all have the same micro-batches."""
     pipeline = load_pipeline(path, device="cpu", only=("unet", "scheduler"))
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=config.steps - start,
+        gradient_accumulation_steps=carried,
         learning_rate=LR,
         lr_scheduler_type="constant",
         use_cpu=True,
@@ -81,7 +84,8 @@ def trainer(path: str, config: DpoConfig, batch: dict, folder, start: int = 0, d
         model=trainable(pipeline.unet, config),
         args=arguments,
         family=family_of(path),
-        batches=Batches(batch, config.steps, start),
+        batches=Batches(batch, config.steps * carried, start),
+        carried=carried,
         noising=noising(pipeline.scheduler, draws or config),
         reference=load_reference(path, config, "cpu") if config.reference == "copy" else None,
         config=config,
@@ -229,6 +233,14 @@ def _outputs(denoiser) -> list[torch.Tensor]:
     latents, words = torch.randn(1, 4, 2, 4, 4, generator=dice), torch.randn(1, 5, 64, generator=dice)
     denoiser.train()
     return [denoiser(latents, torch.tensor([500]), words).sample for _ in range(2)]
+
+
+def test_a_worker_that_carries_two_shares_draws_for_each_what_its_own_worker_would(image_policy, tmp_path):
+    config = settings()
+    batch = encoded(image_policy, "image", config)
+    alone, both = (losses(trainer(image_policy, config, batch, tmp_path, carried=carried)) for carried in (1, 2))
+    assert len(set(alone)) == 3
+    assert both == pytest.approx(alone, rel=1e-4)
 
 
 def test_chance_takes_no_part_in_comparing_a_video_policy_with_its_reference(video_policy):

@@ -8,7 +8,9 @@ may be as many workers as divide the shares evenly. Dropout, where a model or ad
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -112,6 +114,30 @@ def make_universal(folder: Path) -> None:
     }
     with plain_state(str(folder)):
         ds_to_universal.main(SimpleNamespace(**arguments))
+
+
+@contextmanager
+def each_group_its_own() -> Iterator[None]:
+    """While it lasts, ZeRO-3 takes up such a state as it was. In DeepSpeed 0.19 all groups of parameters get one counter
+    of steps, which each of them counts up, and the weight decay of the first."""
+    from deepspeed.runtime.zero.stage3 import DeepSpeedZeroOptimizer_Stage3 as Sharded
+
+    load = Sharded.load_hp_checkpoint_state_from_checkpoint_dir_stage3
+
+    def mended(sharded: Any, folder: str) -> None:
+        groups = sharded.optimizer.param_groups
+        decays = [group["weight_decay"] for group in groups]
+        load(sharded, folder)
+        for group, decay in zip(groups, decays, strict=True):
+            group["weight_decay"] = decay
+        for state in sharded.optimizer.state.values():
+            state["step"] = deepcopy(state["step"])
+
+    Sharded.load_hp_checkpoint_state_from_checkpoint_dir_stage3 = mended
+    try:
+        yield
+    finally:
+        Sharded.load_hp_checkpoint_state_from_checkpoint_dir_stage3 = load
 
 
 _UNIVERSAL = "_universal"

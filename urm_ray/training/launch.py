@@ -25,7 +25,7 @@ from urm_ray.local_copies import upload_dir
 from urm_ray.run_folder import Stage
 from urm_ray.schema import digest
 from urm_ray.training.checkpoints import mend_checkpoints
-from urm_ray.training.elastic import ElasticTrainer, Shares, make_universal, of_other_workers
+from urm_ray.training.elastic import ElasticTrainer, Shares, each_group_its_own, make_universal, of_other_workers
 from urm_ray.training.guards import forget_stop, until_stopped
 from urm_ray.training.saved_state import plain_state
 
@@ -114,7 +114,7 @@ def run_trainer(trainer: Any, folder: str | None) -> None:
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)  # ours prints the same figures, once
-    with plain_state(folder):
+    with plain_state(folder), each_group_its_own():
         trainer.train(resume_from_checkpoint=folder)
 
 
