@@ -69,8 +69,12 @@ BENCHMARKS: dict[str, tuple[str, dict[str, object], str]] = {
         "100,000 prompts with sleeping models against their sleep alone; run it with --rounds 1",
     ),
     "scale": ("scale", {"prompts": 20_000, "unit_rows": 16}, "what the pipeline costs, with models that take no time"),
-    "scale-asked": ("scale", {"prompts": 500, "unit_rows": 16, "asked": True}, "the same, reading all questions"),
-    "scale-small": ("scale", {"prompts": 3000, "unit_rows": 10}, "the same in half a minute"),
+    "actor-time": (
+        "actor_time",
+        {"prompts": 400, "unit_rows": 16},
+        "what actors and tasks take for a prompt, with models that take no time and without Ray",
+    ),
+    "scale-small": ("scale", {"prompts": 2000, "unit_rows": 10}, "the same in half a minute"),
     "scale-1m": (
         "scale",
         {"prompts": 1_000_000, "unit_rows": 100, "actors": 2},

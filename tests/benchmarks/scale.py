@@ -6,6 +6,7 @@ ledger, manifests and tables are the pipeline's own. cluster/SCALE.md reckons wi
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import time
@@ -35,11 +36,9 @@ CANDIDATES = 10
 SERVERS = ("gcs_server", "raylet")
 
 
-def benchmark(
-    rounds: int, prompts: int, unit_rows: int, actors: int = 1, asked: bool = False, needed: float = 2.5
-) -> Result:
+def benchmark(rounds: int, prompts: int, unit_rows: int, actors: int = 1, needed: float = 2.5) -> Result:
     """The generate stage against GPUs that ask for `needed` prompts a second. The rest is in the checks, by round."""
-    found = [simulate(prompts, unit_rows, actors, asked) for _ in range(rounds)]
+    found = [simulate(prompts, unit_rows, actors) for _ in range(rounds)]
     return Result(
         "prompts",
         ("the generate stage", [one["generate"]["prompts a second"] for one in found]),
@@ -116,12 +115,11 @@ def watched(watch: Watch, every: float = 1.0) -> type[Progress]:
     return Watched
 
 
-def simulate(prompts: int, unit_rows: int, actors: int = 1, asked: bool = False) -> dict[str, Any]:
-    """Prompts through generate and pairs. actors: of each kind. asked: about each prompt, and not the first alone."""
+def simulate(prompts: int, unit_rows: int, actors: int = 1) -> dict[str, Any]:
+    """Prompts through generate and pairs. actors: of each kind."""
     connect()
-    judge = AskedJudge if asked else ReadyJudge
     pipeline = Pipeline(
-        ReadySample, judge, captions(prompts), unit_rows, actors, candidates=CANDIDATES, pairs={"ties": "point"}
+        ReadySample, ReadyJudge, captions(prompts), unit_rows, actors, candidates=CANDIDATES, pairs={"ties": "point"}
     )
     run = pipeline.run()
     found: dict[str, Any] = {"prompts": prompts, "prompts a unit": unit_rows, "units": 0}
@@ -133,7 +131,7 @@ def simulate(prompts: int, unit_rows: int, actors: int = 1, asked: bool = False)
         stage, watch = run.stage(name, TASK), Watch()
         with ExitStack() as patches:
             patches.enter_context(patch.object(generate_pairs, "Sample", ReadySample))
-            patches.enter_context(patch.object(generate_pairs, "Judge", judge))
+            patches.enter_context(patch.object(generate_pairs, "Judge", ReadyJudge))
             patches.enter_context(patch.object(stream, "Progress", watched(watch)))
             watch.look(0)
             cpu, start = time.process_time(), time.monotonic()
@@ -153,6 +151,7 @@ def simulate(prompts: int, unit_rows: int, actors: int = 1, asked: bool = False)
             **kept(stage, prompts),
             "passes of the driver, s": passes(run, stage, name, units),
         }
+        print(f"[scale] {name}: {json.dumps(found[name])}", flush=True)
     shutil.rmtree(run.folder.uri)
     return found
 
