@@ -80,10 +80,13 @@ def _plan(run: Any, names: Sequence[str]) -> Iterator[str]:
         yield from plan_experiments(run)
         return
     try:
-        for name, task in run.steps(STAGES):
+        steps = run.steps(STAGES)
+        last = max((number for number, (name, _) in enumerate(steps) if name in names), default=-1)
+        for number, (name, task) in enumerate(steps):
             stage = run.stage(name, task)
-            mark = "done" if stage.done else "to do" if name in names else "to do, by another job"
-            yield f"{stage.name:30} {mark:6} {stage.uri}"
+            mark = "done" if stage.done else "to do" if name in names else "to do first, by another job"
+            if stage.done or number <= last:
+                yield f"{stage.name:30} {mark:6} {stage.uri}"
     except NoHubError as error:
         yield f"Stages have no folders yet: {error}"
     yield from plan(run.config)

@@ -23,7 +23,7 @@ class AssumedConfig(Section):
     """What is not known of the data before it is read; it decides tokens and bytes."""
 
     rows: dict[Task, RowsConfig] = Field(default_factory=dict)
-    """Where there are fewer than `prepare` asks for."""
+    """Where there are fewer than `prepare` asks for, and the data is not there to be counted."""
     prompt_tokens: int = Field(60, ge=1)
     """Of a caption or question."""
     answer_tokens: int = Field(250, ge=1)

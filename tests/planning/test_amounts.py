@@ -4,7 +4,8 @@ import pytest
 from planning.runs import ABOUT_IMAGE, IMAGE, VIDEO, config
 
 from urm_ray.config_training import TrainConfig
-from urm_ray.planning.amounts import examples, passes, questions, rows, step_rows
+from urm_ray.planning import amounts
+from urm_ray.planning.amounts import candidates, examples, passes, questions, rows, step_rows
 
 
 def test_rows_are_as_many_as_are_asked_for_where_the_data_is_not_there():
@@ -18,6 +19,35 @@ def test_rows_are_counted_where_the_data_is_there(tmp_path):
     found = rows(config(prepare={"prompts_path": str(file), "train_prompts": 100, "heldout_prompts": 10}), IMAGE)
     assert (found.of["heldout_prompts"], found.of["train_prompts"]) == (10, 20)
     assert found.counted == {"heldout_prompts", "train_prompts"}
+
+
+def write_labels(folder, count):
+    rows = "".join(f"prompt {n},a.jpg,b.jpg,first\n" for n in range(count))
+    (folder / "labels.csv").write_text("prompt,image_1,image_2,label\n" + rows)
+
+
+@pytest.mark.parametrize("path", ["", "labels.csv"])
+def test_labels_of_ones_own_are_counted_where_they_lie(tmp_path, path):
+    write_labels(tmp_path, 40)
+    prepare = {"preferences": "csv", "preferences_path": str(tmp_path / path), "train_pairs": 1000, "heldout_pairs": 10}
+    found = rows(config(prepare=prepare, planning={"assumed": {"rows": {IMAGE: {"pairs": 500}}}}), IMAGE)
+    assert (found.of["train_pairs"], found.of["heldout_pairs"], found.of["train_points"]) == (30, 10, 0)
+    assert "train_pairs" in found.counted
+
+
+def test_records_that_take_long_to_go_through_are_not_counted(tmp_path, monkeypatch):
+    write_labels(tmp_path, 40)
+    monkeypatch.setattr(amounts, "_QUICK", 100)
+    found = rows(config(prepare={"preferences": "csv", "preferences_path": str(tmp_path), "train_pairs": 1000}), IMAGE)
+    assert (found.of["train_pairs"], found.counted) == (1000, frozenset())
+
+
+def test_candidates_are_counted_where_they_lie(tmp_path):
+    file = tmp_path / "made.csv"
+    policy = {"path": "", "candidates_path": str(file)}
+    assert candidates(config(policy=policy), IMAGE) == [4]
+    file.write_text("prompt,candidate\na cat,1.jpg\na cat,2.jpg\na cat,3.jpg\na dog,1.jpg\na dog,4.jpg\nnone,\n")
+    assert candidates(config(policy=policy), IMAGE) == [3, 2]
 
 
 def test_rows_that_are_assumed_are_no_more_than_are_asked_for():

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from helpers import ROOT
 from planning.runs import ABOUT_IMAGE, IMAGE, VIDEO, on_gpus, survey
 
 from urm_ray.config_training import TrainConfig
@@ -47,9 +48,24 @@ def test_nothing_is_wrong_with_a_run_in_which_nothing_is():
         ("warning", "reward.steps: 20 steps see", {"prepare": {"train_pairs": 10_000}}),
         ("warning", "reward.checkpoint_steps: 50 is past", {"reward": {"checkpoint_steps": 50}}),
         ("warning", "prepare.heldout_prompts: 0", {"prepare": {"heldout_prompts": 0}}),
+        ("warning", "prepare.prompts_path: nowhere.txt is not here yet", {"prepare": {"prompts_path": "nowhere.txt"}}),
+        ("warning", "prepare.preferences_path: nowhere is not here yet", {"prepare": {"preferences_path": "nowhere"}}),
+        ("warning", f"prepare.tasks.{IMAGE}.prompts_path: nowhere.txt", {
+            "prepare": {"tasks": {IMAGE: {"prompts_path": "nowhere.txt"}}}
+        }),
+        ("warning", f"{OWN}.candidates_path: nowhere.csv is not", {"policy": {"candidates_path": "nowhere.csv"}}),
+        ("error", f"prepare.heldout_pairs: all 40 of {IMAGE} are held out", {
+            "planning": {"assumed": {"rows": {IMAGE: {"pairs": 40}}}}
+        }),
         ("warning", "judge.readout: a judge that is trained here", {"judge": {"readout": "generate"}}),
         ("warning", f"{OWN}.dpo.timesteps: a single-step policy", {
             "policy": {"path": "stabilityai/sdxl-turbo"}, "planning": {"models": {"stabilityai/sdxl-turbo": JUDGE}}
+        }),
+        ("warning", f"{OWN}.dpo.zero_terminal_snr: timestep 999 is left without signal", {
+            "policy": {"dpo": {"zero_terminal_snr": True}}
+        }),
+        ("warning", f"{OWN}.dpo.zero_terminal_snr: timestep 999", {
+            "policy": {"sampler": {"steps": 1}, "dpo": {"zero_terminal_snr": True, "timesteps": [249, 499]}}
         }),
         ("warning", f"{OWN}.sampler.guidance: 5 with one step", {"policy": {"sampler": {"steps": 1, "guidance": 5}}}),
         ("warning", f"{OWN}.dtype: float32 takes twice the memory", {"policy": on_gpus()}),
@@ -77,6 +93,20 @@ def test_a_setting_that_makes_no_sense_is_one_sentence(kind, about, changes):
 def test_a_task_that_the_judge_is_not_taught_is_named():
     said = found(survey(IMAGE, VIDEO, prepare={"tasks": {VIDEO: {"train_pairs": 0, "train_points": 0}}}))
     assert any(sentence.startswith(f"tasks: the judge is trained on no preference of {VIDEO}") for sentence in said)
+
+
+@pytest.mark.parametrize(
+    ("name", "dpo"),
+    [
+        (None, {"timesteps": [249, 499]}),
+        (None, {"max_timestep": 999}),
+        ("THUDM/CogVideoX-2b", {}),  # predicts v
+    ],
+)
+def test_a_zero_terminal_snr_that_costs_nothing_is_not_warned_of(name, dpo):
+    policy = {"path": name, "sampler": {"frames": 9}} if name else {}
+    said = found(survey(VIDEO, policy=policy | {"dpo": dpo | {"zero_terminal_snr": True}}))
+    assert not [sentence for sentence in said if "zero_terminal_snr" in sentence]
 
 
 @pytest.mark.parametrize(
@@ -197,3 +227,33 @@ def test_fewer_workers_than_a_training_fits_on_are_warned_of():
     assert kind == "warning"
     assert said.startswith("reward.min_workers: on 1 workers it takes ")
     assert told(replace(few, config=few.config.model_copy(update={"min_workers": 8}))) == []
+
+
+def test_inputs_that_a_run_does_not_read_are_not_missed():
+    prepare = {"preferences_path": "nowhere", "prompts_path": "nowhere", "train_prompts": 0, "heldout_prompts": 0}
+    said = found(survey(judge={"path": JUDGE}, prepare=prepare))
+    assert not [sentence for sentence in said if "is not here yet" in sentence]
+
+
+def test_each_prompt_is_asked_about_as_many_candidates_as_lie_there(tmp_path):
+    file = tmp_path / "made.csv"
+    file.write_text("prompt,candidate\na cat,1.jpg\na cat,2.jpg\na cat,3.jpg\na dog,1.jpg\na dog,4.jpg\n")
+    made = survey(
+        judge={"path": JUDGE},
+        pairs={"ranking": "all"},
+        prepare={"prompts_path": str(file), "heldout_prompts": 0},
+        policy={"path": "", "candidates_path": str(file)},
+    )
+    assert {work.rows_are: work.rows for work in made.works} == {"pair verdicts": 6 + 2, "point verdicts": 5}
+    assert made.candidates == {IMAGE: 2.5}
+
+
+def test_a_stand_in_lends_its_architecture_to_what_is_not_there_yet():
+    path = "models/converted"
+    planning = {"models": {path: "lmms-lab/LLaVA-Video-7B-Qwen2"}}
+    converted = survey(ABOUT_IMAGE, policy={"path": path}, planning=planning)
+    assert converted.checkpoints.readers[ABOUT_IMAGE].architecture is not None
+    assert list(fits.models(converted)) == []
+    path = str(ROOT / "urm_ray/scenes/checkpoints/answerer")
+    there = survey(ABOUT_IMAGE, policy={"path": path}, planning={"models": {path: "someone/something"}})
+    assert list(fits.models(there)) == []

@@ -12,7 +12,13 @@ from urm_ray.config_training import Task, TrainConfig
 from urm_ray.judge.protocol import Kind, ProtocolError, protocol
 from urm_ray.pairs.asking import Counting, interview
 from urm_ray.pipeline.mixture import repeats
+from urm_ray.sources.candidates import CandidateFile
+from urm_ray.sources.reader import READERS
 from urm_ray.sources.registry import PARTS, SOURCES, Part, source
+
+_RECORDS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+_QUICK = 64 << 20
+"""Bytes of records that are read in seconds."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +41,27 @@ def rows(config: Config, task: Task) -> Rows:
         ("prompts", prepare.prompts, prepare.prompts_path),
     ):
         parts = [part for part in PARTS if part.endswith("prompts") == (kind == "prompts") and wanted[part]]
-        # Published data sets are read by readers that may have to go through all of them to count their rows.
-        near = ":" in name if path is None else Path(path).exists() and (name in SOURCES or ":" in name)
-        if parts and near:
+        if parts and _countable(name, path):
             there = source(name, path, config.run.seed, task, {part: wanted[part] for part in PARTS})
             found |= {part: there.size(part) for part in parts}
             counted |= set(parts)
     return Rows(found, frozenset(counted))
+
+
+def _countable(name: str, path: str | None) -> bool:
+    """Whether rows are here, and counted in seconds. The readers of data sets go through all records to count them."""
+    if path is None or not Path(path).exists():
+        return path is None and ":" in name
+    if name not in READERS:
+        return name in SOURCES or ":" in name
+    given = Path(path)
+    files = [given] if given.is_file() else (file for file in given.rglob("*") if file.suffix in _RECORDS)
+    left = _QUICK
+    for file in files:
+        left -= file.stat().st_size
+        if left < 0:
+            return False
+    return True
 
 
 def _assumed(config: Config, task: Task, wanted: dict[Part, int]) -> dict[Part, int]:
@@ -76,6 +96,16 @@ def step_rows(config: TrainConfig) -> int:
 def passes(config: TrainConfig, rows: float) -> float:
     """How often a training sees each of so many rows."""
     return config.steps * step_rows(config) / rows if rows else 0.0
+
+
+def candidates(config: Config, task: Task) -> list[int]:
+    """How many candidates each prompt has that has any: of all prompts with candidates that are there already, and else
+    of one prompt, as the sampler makes them."""
+    policy = config.policy(task)
+    if policy.candidates_path and Path(policy.candidates_path).is_file():
+        named = CandidateFile(policy.candidates_path, task).named.values()
+        return [len(names) for names in named if names]
+    return [policy.sampler.candidates]
 
 
 def questions(config: Config, task: Task, count: int, rank: bool = True) -> dict[Kind, int]:

@@ -17,6 +17,10 @@ from urm_ray.models import cached, locate
 
 VLM = "model"
 """The one part of a checkpoint that is no pipeline."""
+TIMESTEPS = 1000
+"""Of the schedulers of all well-known pipelines."""
+_FLOWS = ("StableDiffusion3Pipeline", "FluxPipeline", "WanPipeline", "LTXPipeline")
+_PREDICTIONS = {"CogVideoXPipeline": "v_prediction"} | dict.fromkeys(_FLOWS, "flow_prediction")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,12 @@ class Architecture:
     folder: Path | None = None
     format: str | None = None
     """Why it cannot be loaded as it is, where it cannot."""
+
+    @property
+    def prediction(self) -> str:
+        """What the denoiser of a pipeline predicts, as diffusers names it: by its scheduler, or as all of its kind."""
+        scheduler = _read(self.folder / "scheduler" / "scheduler_config.json") if self.folder else {}
+        return scheduler.get("prediction_type") or _PREDICTIONS.get(self.pipeline or "", "epsilon")
 
     @property
     def denoiser(self) -> str | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from urm_ray.config import Config
 from urm_ray.config_policy import SamplerConfig, understands
@@ -73,4 +74,8 @@ class Checkpoints:
         return Reader(found if eyes or (found and VLM in found.parts) else None, eyes, clips)
 
     def _known(self, path: str) -> Architecture | None:
-        return architecture(self.config.planning.models.get(path, path)) if path else None
+        like = self.config.planning.models.get(path)
+        if like is None or Path(path).exists():
+            return architecture(path) if path else None
+        found = architecture(like)
+        return found and replace(found, format=None)  # what is there in the end has the architecture alone in common

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from urm_ray.config_pairs import BY_SCORE
@@ -13,9 +14,11 @@ from urm_ray.config_training import DpoConfig, PoolConfig, RewardConfig, Task, T
 from urm_ray.denoisers.clip_transformer import ClipTransformer
 from urm_ray.judge.protocol import ProtocolError, protocol
 from urm_ray.planning.amounts import passes, step_rows
+from urm_ray.planning.architectures import TIMESTEPS
 from urm_ray.planning.survey import Survey
 
 _BIG = 1_000_000_000
+_PATHS = ("preferences_path", "prompts_path")
 _REREADS = 6
 """Passes over the same rows from which a training rather learns them by heart."""
 
@@ -39,6 +42,7 @@ def warning(sentence: str) -> Finding:
 def settings(survey: Survey) -> Iterator[Finding]:
     """Of the whole run, its models set aside."""
     config = survey.config
+    yield from _inputs(survey)
     yield from _judge(survey)
     if survey.examples:
         yield from _training("reward", config.reward, sum(survey.examples.values()), "examples")
@@ -50,6 +54,30 @@ def settings(survey: Survey) -> Iterator[Finding]:
     for task in config.tasks:
         if task not in survey.prompted and not survey.examples:
             yield error(f"policies.{task}: there is no policy, no candidates, or no prompt: nothing is done for it")
+
+
+def _inputs(survey: Survey) -> Iterator[Finding]:
+    """Files of the data: whether they are here, and leave something to train on."""
+    config = survey.config
+    for task in config.tasks:
+        own, prepare = config.prepare.tasks.get(task), config.prepare.of_task(task)
+        at = {name: f"prepare.tasks.{task}" if own and getattr(own, name) else "prepare" for name in _PATHS}
+        named = {f"{at['prompts_path']}.prompts_path": prepare.prompts_path}
+        named[f"policies.{task}.candidates_path"] = config.policy(task).candidates_path
+        if not config.judge.path:
+            named[f"{at['preferences_path']}.preferences_path"] = prepare.preferences_path
+        if not prepare.train_prompts and not prepare.heldout_prompts:
+            named.pop(f"{at['prompts_path']}.prompts_path")
+        for setting, path in named.items():
+            if path and not Path(path).exists():
+                yield warning(f"{setting}: {path} is not here yet: its numbers are those asked for or assumed")
+        of = survey.rows[task].of
+        for kind in ("pairs", "points", "prompts"):
+            held_out = of[f"heldout_{kind}"]  # type: ignore[index]
+            if held_out and getattr(prepare, f"train_{kind}") and not of[f"train_{kind}"]:  # type: ignore[index]
+                yield error(
+                    f"prepare.heldout_{kind}: all {held_out:,} of {task} are held out: nothing is left to train on"
+                )
 
 
 def _judge(survey: Survey) -> Iterator[Finding]:
@@ -132,6 +160,15 @@ def _denoiser(survey: Survey, task: Task, policy: PolicyConfig, dpo: DpoConfig) 
     turbo = "turbo" in policy.path.lower()
     if turbo and dpo.timesteps is None:
         yield warning(f"{name}.dpo.timesteps: a single-step policy knows few: SDXL-Turbo 249, 499, 749 and 999")
+    if dpo.zero_terminal_snr and _predicts_noise(survey, task):
+        last = TIMESTEPS - 1
+        drawn = last in dpo.timesteps if dpo.timesteps else dpo.max_timestep in (None, TIMESTEPS)
+        if drawn or policy.sampler.steps == 1:
+            only = ", the only one that a single step samples at" if policy.sampler.steps == 1 else ""
+            yield warning(
+                f"{name}.dpo.zero_terminal_snr: timestep {last} is left without signal{only}: a policy that predicts "
+                "noise learns nothing there"
+            )
     if policy.sampler.steps == 1 and policy.sampler.guidance > 1:
         yield warning(f"{name}.sampler.guidance: {policy.sampler.guidance:g} with one step: distilled policies take 0")
     if not dpo.gradient_checkpointing and dpo.zero_stage != 3:
@@ -141,6 +178,11 @@ def _denoiser(survey: Survey, task: Task, policy: PolicyConfig, dpo: DpoConfig) 
         yield error(f"{name}.dpo.gradient_checkpointing: its denoiser has none")
     if training and dpo.zero_stage == 3 and training.trained + training.frozen < _BIG:
         yield warning(f"{name}.dpo.zero_stage: 3 gathers weights again and again that fit on every GPU: take 1 or 2")
+
+
+def _predicts_noise(survey: Survey, task: Task) -> bool:
+    drawer = survey.checkpoints.drawers.get(task)
+    return drawer is not None and drawer.architecture.prediction == "epsilon"
 
 
 def _clips(survey: Survey, task: Task, policy: PolicyConfig) -> Iterator[Finding]:

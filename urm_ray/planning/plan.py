@@ -65,7 +65,7 @@ def _models(survey: Survey) -> Iterator[str]:
 
 
 def _data(survey: Survey) -> Iterator[str]:
-    yield heading("Rows; * counted in the data, the others as many as are asked for")
+    yield heading("Rows; * counted in the data, the others as many as are asked for or assumed")
     head = (
         "task",
         "train pairs",

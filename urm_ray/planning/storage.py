@@ -77,11 +77,11 @@ def row_bytes(survey: Survey, task: Task, of: str) -> float:
 
 def _of_task(survey: Survey, task: Task) -> Iterator[Kept]:
     policy, of = survey.config.policy(task), survey.rows[task].of
-    count, made = policy.sampler.candidates, row_bytes(survey, task, "made")
+    count, made = survey.candidates[task], row_bytes(survey, task, "made")
     about = row_bytes(survey, task, "data") if understands(task) else 0.0
     one = count * made + about
     prompts, pairs = of["train_prompts"], survey.pairs(task)
-    yield Kept(f"generate-{task}", "storage", prompts * one, f"{prompts:,} prompts, {count} candidates each")
+    yield Kept(f"generate-{task}", "storage", prompts * one, f"{prompts:,} prompts, {count:g} candidates each")
     flight = _in_flight(policy.generate.sampler_pool, policy.generate.judge_pool) * policy.generate.unit_rows * one
     yield Kept(f"generate-{task}", "object store", flight, f"{_IN_FLIGHT} units for each actor")
     yield Kept(f"pairs-{task}", "storage", prompts * (2 * made + about), "chosen and rejected")

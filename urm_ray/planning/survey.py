@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property, partial
@@ -10,7 +11,7 @@ from urm_ray.config import Config
 from urm_ray.config_policy import PolicyConfig, understands
 from urm_ray.config_training import DpoConfig, PoolConfig, Task, VlmDpoConfig
 from urm_ray.judge.protocol import Kind
-from urm_ray.planning.amounts import Rows, examples, questions, rows, step_rows
+from urm_ray.planning.amounts import Rows, candidates, examples, questions, rows, step_rows
 from urm_ray.planning.attempts import Attempts
 from urm_ray.planning.checkpoints import Checkpoints, Drawer
 from urm_ray.planning.denoiser_passes import denoising_pass
@@ -44,6 +45,15 @@ class Survey:
     def examples(self) -> dict[tuple[Task, Kind], float]:
         """Of the judge's training in one pass."""
         return {} if self.config.judge.path else examples(self.config, self.rows)
+
+    @cached_property
+    def candidates(self) -> dict[Task, float]:
+        """Of a prompt, in the mean."""
+        return {task: sum(counts) / len(counts) for task, counts in self._candidate_counts.items()}
+
+    @cached_property
+    def _candidate_counts(self) -> dict[Task, list[int]]:
+        return {task: candidates(self.config, task) for task in self.prompted}
 
     def pairs(self, task: Task) -> float:
         """Preference pairs that the policy of a task is aligned with."""
@@ -119,14 +129,14 @@ class Survey:
             prompts, held_out = self.rows[task].of["train_prompts"], self.rows[task].of["heldout_prompts"]
             generate, evaluate = policy.generate, policy.evaluate
             pools = generate.sampler_pool, generate.judge_pool
-            yield from self._candidates(f"generate-{task}", task, prompts, policy.sampler.candidates, *pools)
+            yield from self._candidates(f"generate-{task}", task, prompts, self._candidate_counts[task], *pools)
             if task not in self.aligned:
                 continue
             yield from self._dpo(task)
             pools = evaluate.sampler_pool, evaluate.judge_pool
             for stage in ("baseline", "evaluate") if held_out else ():
                 name, seeds = f"{stage}-{task}", evaluate.seeds_per_prompt
-                yield from self._candidates(name, task, held_out, seeds, *pools, rank=False)
+                yield from self._candidates(name, task, held_out, [seeds], *pools, rank=False)
 
     def _reward(self) -> Iterator[Work]:
         config, training = self.config.reward, self.trainings.get("reward")
@@ -164,29 +174,36 @@ class Survey:
         stage: str,
         task: Task,
         prompts: int,
-        count: int,
+        counts: list[int],
         sampler: PoolConfig,
         judge: PoolConfig,
         rank: bool = True,
     ) -> Iterator[Work]:
-        policy, made = self.config.policy(task), prompts * count
+        """counts: of candidates, of each of some prompts that stand for all."""
+        policy, count = self.config.policy(task), sum(counts) / len(counts)
+        made = prompts * count
         serving, rates = self.sampling(task), self.clock.rates
         seconds: float | None
         if rank and policy.candidates_path:
             pass  # they are there already
         elif understands(task):
             read, written = self.question(task).tokens / count, answer_tokens(self.config, policy)
-            rows = max(policy.sampler.batch, count)
-            seconds = self.clock.decoded(serving, policy.dtype, rows, written) if serving else None
+            together = max(policy.sampler.batch, round(count))
+            seconds = self.clock.decoded(serving, policy.dtype, together, written) if serving else None
             yield Work(stage, "answers", made, read, written, seconds, pool_gpus(sampler), "sampler_pool")
         else:
             seconds = self.clock.computed(serving.flops, policy.dtype, rates.denoising) if serving else None
             kind = "clips" if task == "video_generation" else "pictures"
             yield Work(stage, kind, made, 0, 0, seconds, pool_gpus(sampler), "sampler_pool")
-        for asked, each in questions(self.config, task, count, rank).items():
+        verdicts: Counter[Kind] = Counter()
+        for several, often in Counter(counts).items():
+            one = questions(self.config, task, several, rank)
+            verdicts.update({kind: often * each for kind, each in one.items()})
+        for asked, total in verdicts.items():
             chat = self.judging.about_candidates(task, asked)
-            if chat and each:
-                yield self.judging.work(stage, task, asked, prompts * each, chat, ("judge_pool", judge))
+            if chat and total:
+                rows = prompts * total / len(counts)
+                yield self.judging.work(stage, task, asked, rows, chat, ("judge_pool", judge))
         if not rank:
             # A scorer's model is not looked into: mostly a CLIP, which takes no time beside a judge.
             yield Work(stage, "scores", made, 0, 0, 0.0, pool_gpus(policy.evaluate.scorer_pool), "scorer_pool")
