@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from parts import parts_of
 from rounds import Result, Side, in_turns
 from small_vlm import SIDE, small_vlm, tiny_vlm
 from trained_judges import KEPT, trained_judge
@@ -134,4 +135,9 @@ def benchmark(rounds: int, size: str, task: Task, both: bool, count: int, target
     mine = Side("urm_ray", lambda: run("ours", lambda row: ours.judge_set(row, orders)))
     theirs = Side("published procedure", lambda: run("theirs", lambda row: plain.judge(row, once)))
     questions = {"ours": len(orders) + CANDIDATES, "theirs": len(once) + CANDIDATES}
-    return in_turns(mine, theirs, rounds, "prompts", target, questions=questions, same_verdicts=agreement)
+    checks: dict[str, Any] = {"questions": questions, "same_verdicts": agreement}
+    checks["parts"] = lambda: {
+        "ours": parts_of(ours.engine.model, lambda: run("ours", lambda row: ours.judge_set(row, orders))),
+        "theirs": parts_of(plain.model, lambda: run("theirs", lambda row: plain.judge(row, once))),
+    }
+    return in_turns(mine, theirs, rounds, "prompts", target, **checks)
