@@ -78,8 +78,8 @@ else
   address=$(cat "$mark")
   timeout 5 bash -c "exec 3<> /dev/tcp/${address%:*}/${address##*:}" 2> /dev/null ||
     fail "no head answers at $address, which $mark names: is it up, and may this machine reach it?"
-  timeout 60 ray health-check --address "$address" > /dev/null 2>&1 ||
-    fail "the head at $address does not take the token in use here: copy its own"
+  said=$(timeout 60 ray health-check --address "$address" 2>&1) ||
+    fail "the head at $address turns this machine away (has it another token, or version?): $(tail -n 1 <<< "$said")"
   start_node --address="$address" "$@"
   echo "joined $address"
 fi

@@ -1,6 +1,7 @@
 """The files of `cluster/`, and how tests change one thing in them."""
 
 import copy
+import warnings
 from typing import Any
 
 import yaml
@@ -52,3 +53,13 @@ def _parent(value: Any, path: str) -> tuple[Any, Any]:
     above, _, key = path.rpartition(".")
     parent = at(value, above) if above else value
     return parent, int(key) if isinstance(parent, list) else key
+
+
+def started_with(words: list[str]) -> dict[str, Any]:
+    """The options of `ray start` as its own command line reads them; an error where it takes a word not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Ray Serve, which it loads
+        from ray.scripts.scripts import start
+
+    found: dict[str, Any] = start.make_context("start", words).params
+    return found

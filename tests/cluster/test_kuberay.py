@@ -5,9 +5,10 @@ import shlex
 
 import pytest
 import yaml
-from cluster.files import GPUS, GROUPS, at, read, renamed, replaced, without
+from cluster.files import GPUS, GROUPS, at, read, renamed, replaced, started_with, without
 from cluster.kuberay_rules import problems
 from helpers import ROOT
+from ray._private.label_utils import parse_node_labels_string
 
 from urm_ray.config_file import load
 
@@ -96,6 +97,16 @@ def test_a_missing_field_is_found(name, path):
 
 def test_a_job_runs_on_the_cluster_of_the_other_file():
     assert at(read(CLUSTER), SPEC[CLUSTER]) == at(read(JOB), SPEC[JOB])
+
+
+def test_ray_start_takes_what_kuberay_makes_of_a_group():
+    spec = read(CLUSTER)["spec"]
+    for group in [spec["headGroupSpec"], *spec["workerGroupSpecs"]]:
+        labels = ",".join(f"{key}={value}" for key, value in group["labels"].items())
+        given = {**group["rayStartParams"], "labels": labels}
+        taken = started_with([f"--{name}={value}" for name, value in given.items()])
+        assert parse_node_labels_string(taken["labels"]) == group["labels"]
+        assert taken["num_cpus"] == (0 if group is spec["headGroupSpec"] else None)
 
 
 def test_the_versions_are_those_of_the_image():

@@ -1,9 +1,10 @@
 """`cluster/aws.yaml` and `cluster/gcp.yaml`: taken by Ray and the clouds, starting from nothing, closed to others."""
 
 import re
+import shlex
 
 import pytest
-from cluster.files import CLUSTER, GPUS, GROUPS, LAUNCHERS, at, read, renamed, replaced, without
+from cluster.files import CLUSTER, GPUS, GROUPS, LAUNCHERS, at, read, renamed, replaced, started_with, without
 from cluster.launcher_rules import prepared, problems
 
 NODE = "available_node_types.judge"
@@ -128,6 +129,18 @@ def test_nodes_run_what_the_image_holds_and_nothing_of_the_defaults(cloud):
         assert docker["image"] == "IMAGE"
         assert "--gpus all" in docker["worker_run_options"]
         assert "--env RAY_AUTH_MODE=token" in docker["run_options"]
+
+
+@pytest.mark.parametrize("cloud", LAUNCHERS)
+def test_ray_start_takes_the_commands(cloud):
+    config = read(f"{cloud}.yaml")
+    for role in ("head", "worker"):
+        before, command = config[f"{role}_start_ray_commands"]
+        assert before == "ray stop"
+        taken = started_with(shlex.split(command.partition("ray start")[2]))
+        assert (taken["head"], taken["dashboard_host"]) == (role == "head", "127.0.0.1")
+        assert taken["address"] == {"head": None, "worker": "$RAY_HEAD_IP:6379"}[role]
+        assert taken["autoscaling_config"] == {"head": "~/ray_bootstrap_config.yaml", "worker": None}[role]
 
 
 @pytest.mark.parametrize("cloud", LAUNCHERS)

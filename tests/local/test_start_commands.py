@@ -22,7 +22,7 @@ import pytest
 from cluster.files import read
 from local.nodes import environment
 from ray._private.services import get_node_ip_address
-from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
+from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID, FakeMultiNodeProvider
 
 pytestmark = pytest.mark.local
 
@@ -66,9 +66,15 @@ def pretended(address: str) -> dict[str, Any]:
     }
     for node in config["available_node_types"].values():
         node.pop("docker", None)
-    provider = {"type": "fake_multinode", "gcs_address": address, "head_node_id": FAKE_HEAD_NODE_ID}
-    changed = {"head_node_type": "ray.head.default", "docker": {}, "file_mounts": {}, "idle_timeout_minutes": 0.1}
-    return {**config, **changed, "provider": {**provider, "launch_multiple": True}}
+    provider = {
+        "type": "external",
+        "module": f"{FakeMultiNodeProvider.__module__}.{FakeMultiNodeProvider.__name__}",
+        "gcs_address": address,
+        "head_node_id": FAKE_HEAD_NODE_ID,
+        "launch_multiple": True,
+    }
+    changed = {"head_node_type": "ray.head.default", "docker": {}, "file_mounts": {}, "cluster_synced_files": []}
+    return {**config, **changed, "provider": provider, "idle_timeout_minutes": 0.1}
 
 
 @pytest.fixture
