@@ -16,7 +16,7 @@ import pyarrow.fs as pafs
 import pytest
 
 from urm_ray import lock
-from urm_ray.lock import LockedError, held
+from urm_ray.lock import LockedError, held, holder
 from urm_ray.store import RunFolder, StoreError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -205,3 +205,26 @@ def test_a_run_folder_says_in_one_sentence_who_writes_it(tmp_path):
         pytest.raises(StoreError, match=rf"the run folder {tmp_path} is in use by process {os.getpid()}"),
     ):
         folder.lock().__enter__()
+
+
+@pytest.mark.parametrize("kind", ["file", "object"])
+def test_who_holds_a_lock_can_be_told_without_touching_it(kind, tmp_path):
+    fs, path = place(kind, tmp_path)
+    assert holder(fs, path) is None
+    assert not (tmp_path / ".lock").exists()
+    with held(fs, path):
+        mine = holder(fs, path)
+        assert mine["pid"] == os.getpid()
+        assert mine["lives"]
+        assert abs(mine["beat"] - time.time()) < 30
+        assert words(tmp_path)["token"] == mine["token"]
+    assert holder(fs, path) is None
+
+
+def test_a_holder_that_is_dead_or_silent_is_told_as_such(tmp_path):
+    leave_lock(tmp_path, started="before")
+    assert holder(LOCAL, str(tmp_path))["lives"] is False
+    leave_lock(tmp_path, host="elsewhere", beat=time.time())
+    assert holder(LOCAL, str(tmp_path))["lives"] is True
+    leave_lock(tmp_path, host="elsewhere", beat=time.time() - 60)
+    assert holder(LOCAL, str(tmp_path))["lives"] is False

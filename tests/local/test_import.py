@@ -65,7 +65,9 @@ def test_sources_are_imported_again_only_where_something_is_missing_and_read_by_
 
     assert "preferences: 8 rows where 99 were expected" in said[1]
     assert [source["found"] for source in sources_of(out)] == [4, 7, 8, 9]
-    assert {line.split("]")[0] for line in said[-2].splitlines() if line.startswith("[")} == {"[import: preferences, read"}
+    assert {line.split("]")[0] for line in said[-2].splitlines() if line.startswith("[")} == {
+        "[import: preferences, read"
+    }
     assert content_of(again) == content_of(out)
 
     (stage,) = (tmp_path / "run").glob(f"prepare-{TASK}-*")
