@@ -18,7 +18,7 @@ from object_server import by_chance
 
 from urm_ray import lock, store
 from urm_ray.file_systems import locate
-from urm_ray.lock import LockedError, held
+from urm_ray.lock import LockedError, held, holder
 from urm_ray.run_folder import RunFolder
 from urm_ray.store import StoreError
 
@@ -258,3 +258,26 @@ def test_a_claim_of_a_process_that_died_with_it_is_forgotten_in_time(objects, mo
     monkeypatch.setattr(lock, "SILENT_S", 0.0)
     with RunFolder.open(uri).lock():
         pass
+
+
+@pytest.mark.parametrize("kind", ["file", "object"])
+def test_who_holds_a_lock_can_be_told_without_touching_it(kind, tmp_path):
+    fs, path = place(kind, tmp_path)
+    assert holder(fs, path) is None
+    assert not (tmp_path / ".lock").exists()
+    with held(fs, path):
+        mine = holder(fs, path)
+        assert mine["pid"] == os.getpid()
+        assert mine["lives"]
+        assert abs(mine["beat"] - time.time()) < 30
+        assert words(tmp_path)["token"] == mine["token"]
+    assert holder(fs, path) is None
+
+
+def test_a_holder_that_is_dead_or_silent_is_told_as_such(tmp_path):
+    leave_lock(tmp_path, started="before")
+    assert holder(LOCAL, str(tmp_path))["lives"] is False
+    leave_lock(tmp_path, host="elsewhere", beat=time.time())
+    assert holder(LOCAL, str(tmp_path))["lives"] is True
+    leave_lock(tmp_path, host="elsewhere", beat=time.time() - 60)
+    assert holder(LOCAL, str(tmp_path))["lives"] is False
