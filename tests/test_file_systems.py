@@ -209,6 +209,15 @@ def test_a_bucket_that_is_not_there_is_told_before_anything_is_done(objects):
         RunFolder.open(objects.uri("run").replace(f"//{BUCKET}/", "//no-such-bucket/"))
 
 
+def test_what_ray_reads_of_its_own_accord_is_read_again(objects):
+    store.write_bytes(objects.uri("noted.json"), b"{}")
+    file_system, path = locate(objects.uri("noted.json"))
+    objects.fault = first_of_each("500")
+    with pickle.loads(pickle.dumps(file_system)).open_input_stream(path) as file:
+        assert file.read() == b"{}"
+    assert objects.done["500"] == 2
+
+
 def test_files_are_whole_on_a_store_where_a_fifth_of_the_requests_fail(objects):
     objects.fault = by_chance(3, 0.2, ("500", "503", "reset", "cut"))
     folder = objects.uri("folder", max_attempts=8)

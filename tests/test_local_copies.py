@@ -13,7 +13,7 @@ from urm_ray import file_systems, store
 from urm_ray.file_systems import StoreError, join
 from urm_ray.fingerprint import fingerprint
 from urm_ray.local_copies import cache_folder, local_copy, upload_dir
-from urm_ray.models import checked, resolve
+from urm_ray.models import checked, load_pipeline, resolve
 
 COPY = "import sys; from urm_ray.local_copies import local_copy; print(local_copy(sys.argv[1]))"
 
@@ -138,6 +138,18 @@ def test_a_checkpoint_in_a_bucket_is_checked_where_a_run_is_planned_and_copied_w
         checked(join(uri, "unet"))
     with pytest.raises(StoreError, match="there is nothing at"):
         fingerprint(objects.uri("nowhere"))
+
+
+def test_a_policy_in_a_bucket_is_loaded_with_the_weights_that_it_has_in_a_folder(objects, image_policy):
+    there, here = (
+        load_pipeline(path, device="cpu", only=("unet",)).unet
+        for path in (
+            copied(objects, Path(image_policy)),
+            image_policy,
+        )
+    )
+    mine, theirs = there.state_dict(), here.state_dict()
+    assert all(mine[name].equal(theirs[name]) for name in theirs)
 
 
 def test_pickles_in_a_bucket_are_refused(objects, model):

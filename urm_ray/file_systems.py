@@ -23,6 +23,7 @@ from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 from pydantic import ValidationError
 
@@ -156,12 +157,23 @@ class _Again:
     """A file system that is made anew, with all that it was made with, where it is unpickled; pyarrow's leave out how
     often requests are tried, and take keys with them."""
 
+    open_input_file: Callable[[str], pa.NativeFile]
+
     def __init__(self, place: tuple[str, str, str], **arguments: Any) -> None:
         super().__init__(**arguments)
         self.place = place
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _anew, self.place
+
+    def open_input_stream(self, path: str, *_: Any, **__: Any) -> pa.NativeFile:
+        """A file as a whole. Ray Train reads so what it noted of its checkpoints, and does not try again itself."""
+
+        def read() -> bytes:
+            with self.open_input_file(path) as file:
+                return file.read()
+
+        return pa.BufferReader(again(read))
 
 
 class _S3(_Again, pafs.S3FileSystem):

@@ -45,7 +45,7 @@ def local_copy(uri: str, suffix: str = "") -> str:
     files = [file for file in store.tree(uri) if file.name.endswith(suffix)]
     if not files:
         raise StoreError(f"there is nothing at {printed(uri)}" + (f" that ends in {suffix}" if suffix else ""))
-    place = cache_folder() / digest("copy", locate(uri)[1], [(file.name, file.size, file.changed) for file in files])
+    place = cache_folder() / digest("copy", uri, [(file.name, file.size, file.changed) for file in files])
     try:
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,8 @@
 
 The folder's `.lock` names its holder, who gives a sign of life in it every few seconds. On local and network file
 systems the kernel holds it too, and lets go of it the moment that the holder is dead. On object stores, and for a
-holder on another machine, only the signs of life tell: a lock is taken over once they have stopped for a while.
+holder on another machine, only the signs of life tell: a lock is taken over once they have stopped for a while. On an
+object store, which writes whatever it is told, processes take turns at it (`.lock.TOKEN`).
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ObjectSe
     for name, value in {**KEYS, "URM_RAY_CACHE": str(tmp_path / "cache")}.items():
         monkeypatch.setenv(name, value)
     with object_server() as server:
+        server.stall_s = 1.0
         yield server
 
 

@@ -6,8 +6,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from object_server import by_chance
 
 from urm_ray import store
+from urm_ray.file_systems import name_of
 from urm_ray.pipeline.counts import gathered, noted
 from urm_ray.pipeline.units import UNIT, UNIT_ROWS, WriteUnits, done_ids, file_name, fragments, pending, plan, read_unit
 
@@ -44,6 +46,29 @@ def expected(tmp_path_factory, units) -> dict[str, bytes]:
 
 def content(folder: str) -> dict[str, bytes]:
     return {Path(f).name: store.read_bytes(f) for f in store.list_files(folder)}
+
+
+def test_units_in_a_bucket_are_those_of_a_folder_however_they_are_regrouped_and_whatever_fails(
+    objects, units, expected
+):
+    source, folder = objects.uri("prompts"), objects.uri("run", "stage", "part")
+    for file in {unit["file"] for unit in units}:
+        store.upload_file(file, store.join(source, name_of(file)))
+    there = plan(store.list_files(source, ".parquet"), UNIT_SIZE)
+    assert [unit | {"file": ""} for unit in there] == [unit | {"file": ""} for unit in units]
+    objects.fault = by_chance(1, 0.1, ("500", "503", "reset", "cut"))
+    rows = pa.concat_tables([read_unit(unit) for unit in there])
+    writer = WriteUnits(folder, "id", SCHEMA)
+    writer(rows.slice(0, 4))
+    assert [unit["unit"] for unit in pending(there, folder)] == [1, 2, 3, 4, 5]
+    assert done_ids(folder, 1, "id") == {row(3)["id"]}
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(writer, [rows.slice(4, 4), rows.slice(8, 4), rows.slice(12)]))
+    for unit in pending(there, folder):
+        assert writer.join(unit["unit"], unit["rows"])
+    assert {name_of(file): store.read_bytes(file) for file in store.list_files(folder)} == expected
+    assert objects.done
+    assert not store.tree(store.join(folder, "fragments"))
 
 
 def test_a_plan_covers_every_row_once_and_no_unit_spans_two_files(units):
