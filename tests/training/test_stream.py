@@ -104,6 +104,7 @@ def test_an_error_comes_where_its_batch_would_have():
     assert [next(made), next(made)] == [0, 3]
     with pytest.raises(MediaError, match="row 6"):
         next(made)
+    assert next(made, None) is None
 
 
 def test_a_trainer_that_stops_early_leaves_no_thread_behind():

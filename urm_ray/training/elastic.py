@@ -118,8 +118,8 @@ def make_universal(folder: Path) -> None:
 
 @contextmanager
 def each_group_its_own() -> Iterator[None]:
-    """While it lasts, ZeRO-3 takes up such a state as it was. In DeepSpeed 0.19 all groups of parameters get one
-    counter of steps, which each of them counts up, and the weight decay of the first."""
+    """While it lasts, ZeRO-3 takes up such a state as it was. DeepSpeed 0.19 gives all groups of parameters one counter
+    of steps, which each of them counts up, and the weight decay of the first."""
     from deepspeed.runtime.zero.stage3 import DeepSpeedZeroOptimizer_Stage3 as Sharded
 
     load = Sharded.load_hp_checkpoint_state_from_checkpoint_dir_stage3

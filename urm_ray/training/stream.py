@@ -70,6 +70,8 @@ class Ahead(Iterator[Made]):
         self._thread.start()
 
     def __next__(self) -> Made:
+        if not self.close.alive:
+            raise StopIteration
         made, error = self._next()
         if error is not None:
             self.close()
