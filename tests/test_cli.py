@@ -218,3 +218,18 @@ def test_a_plan_whose_reader_has_gone_is_no_error(tmp_path, monkeypatch):
         )
         assert cli.main(["pipeline"], "", ["--config", path, "--plan"]) == 141
     assert not (tmp_path / "run" / "error.log").exists()
+
+
+def test_a_plan_lists_what_comes_before_a_jobs_stages_and_nothing_after(tmp_path, capsys):
+    path = config(
+        tmp_path,
+        f"run: {{dir: {tmp_path}/run}}\njudge_base: {{path: 'urm_ray.scenes:checkpoints/vlm'}}\n"
+        "policies: {image_generation: {path: 'urm_ray.scenes:checkpoints/text_to_image'}}\n",
+    )
+    assert cli.main(["reward", "judge"], "", ["--config", path, "--plan"]) == 0
+    stages = capsys.readouterr().out.split("\n\n")[0].splitlines()
+    assert [(line.split()[0], "by another job" in line) for line in stages] == [
+        ("prepare-image_generation", True),
+        ("reward", False),
+        ("judge", False),
+    ]

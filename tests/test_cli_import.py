@@ -6,7 +6,7 @@ from pipeline.imports import on_this_machine, write_labels
 
 from urm_ray import cli
 from urm_ray.config_mix import Mix
-from urm_ray.pipeline import import_sources
+from urm_ray.pipeline import import_prompts, import_sources
 
 
 def main(*arguments: Any) -> int:
@@ -33,6 +33,22 @@ def test_one_source_is_a_mix_of_one(tmp_path, asked):
     assert (second.seed, second.sources[0].media, second.sources[0].take) == (0, "y", "all")
 
 
+def test_prompts_alone_are_written_in_place_of_preferences(tmp_path, monkeypatch, asked):
+    calls = []
+    monkeypatch.setattr(import_prompts, "import_prompts", lambda mix, file: calls.append((mix, file)))
+    command = ["--source", "questions", "--path", "a/b", "--media", "m", "--task", "image_understanding", "--limit", 7]
+    assert main(*command, "--prompts", "p.jsonl") == 0
+    ((mix, file),) = calls
+    assert (file, [s.model_dump(exclude_defaults=True) for s in mix.sources]) == (
+        "p.jsonl",
+        [
+            {"name": "questions", "source": "questions", "path": "a/b", "media": "m"}
+            | {"task": "image_understanding", "take": 7}
+        ],
+    )
+    assert asked == []
+
+
 def test_a_mix_is_a_file_that_can_be_changed_in_places(tmp_path, asked):
     (tmp_path / "mix.yaml").write_text("seed: 4\nsources:\n  - {source: hpd, path: a}\n")
     assert main("--mix", tmp_path / "mix.yaml", "--out", tmp_path / "out", "--set", "root=/data") == 0
@@ -56,6 +72,9 @@ def test_a_mix_is_a_file_that_can_be_changed_in_places(tmp_path, asked):
         ("--source hpd --path x --out o --set seed=3", "--set goes with"),
         ("--source hpd --path x --out o --plan", "--plan goes with --config"),
         ("--source hpd --path x --out o --limit many", "invalid int"),
+        ("--source hpd --path x --out o --prompts p.txt", "--prompts stands in place of --out"),
+        ("--mix m.yaml --out o --prompts p.txt", "--prompts"),
+        ("--config c.yaml --prompts p.txt", "--prompts goes with --source"),
     ],
 )
 def test_options_that_do_not_belong_together_are_refused(capsys, asked, arguments, problem):
@@ -81,6 +100,10 @@ def test_other_jobs_do_not_know_of_it(capsys):
         ),
         (["--source", "nobody", "--path", ".", "--out", "out"], "error: no source 'nobody'; there are csv,"),
         (["--source", "hpd", "--path", ".", "--out", "out", "--limit", "0"], "error: sources.0.take"),
+        (
+            ["--source", "hpd", "--path", "/nowhere", "--prompts", "p.txt"],
+            "error: there is no file or folder '/nowhere'",
+        ),
         (["--mix", "nowhere.yaml", "--out", "out"], "error in nowhere.yaml: cannot read nowhere.yaml"),
         (["--mix", "bad.yaml", "--out", "out"], "error in bad.yaml: unknown key sed; did you mean seed?"),
         (["--source", "csv", "--path", ".", "--out", "bad.yaml"], "error: cannot create the run folder"),

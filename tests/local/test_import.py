@@ -55,8 +55,23 @@ def test_sources_are_imported_again_only_where_something_is_missing_and_read_by_
     run += [part for name, value in wanted.items() for part in ("--set", f"prepare.{name}={value}")]
     one = ["--source", "llava", "--path", str(tmp_path / "judge"), "--out", str(tmp_path / "one")]
     one += ["--limit", "6", "--seed", "2"]
-    steps = [one, [*mix, str(out)], [*mix, str(again)], *(str(again / name) for name in lost), [*mix, str(again)], run]
+    taken = ["--source", "csv", "--path", str(tmp_path / "labels"), "--limit", "4"]
+    taken += ["--prompts", str(tmp_path / "prompts.txt")]
+    steps = [
+        taken,
+        one,
+        [*mix, str(out)],
+        [*mix, str(again)],
+        *(str(again / name) for name in lost),
+        [*mix, str(again)],
+        run,
+    ]
     said = printed(steps)
+
+    prompts = (tmp_path / "prompts.txt").read_text().splitlines()
+    assert len(prompts) == len(set(prompts)) == 4
+    assert all(prompt.startswith("prompt ") for prompt in prompts)
+    assert "4 prompts in" in said.pop(0)
 
     (source,) = sources_of(tmp_path / "one")
     assert (source["found"], source["take"]) == (6, 6)

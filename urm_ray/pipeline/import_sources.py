@@ -146,7 +146,7 @@ def _planned(mix: Mix, folder: str) -> Import:
     sources, problems = {}, []
     for source in mix.sources:
         try:
-            places = {"path": _place(mix, source.path), "media": source.media and _place(mix, source.media)}
+            places = {"path": place(mix, source.path), "media": source.media and place(mix, source.media)}
         except SourceError as error:
             problems.append(f"{source.name}: {error}")
             continue
@@ -165,6 +165,7 @@ def _planned(mix: Mix, folder: str) -> Import:
     return Import(mix, folder, sources, parts)
 
 
-def _place(mix: Mix, path: str) -> str:
+def place(mix: Mix, path: str) -> str:
+    """Where a configured path lies on this machine; SourceError where it does not."""
     below = Path(mix.root).expanduser() / path
     return str(below.absolute()) if below.exists() else local_path(path)

@@ -16,9 +16,12 @@ from urm_ray.judge.protocol import ProtocolError, protocol
 from urm_ray.planning.amounts import passes, step_rows
 from urm_ray.planning.architectures import TIMESTEPS
 from urm_ray.planning.survey import Survey
+from urm_ray.sources.registry import Part
 
 _BIG = 1_000_000_000
 _PATHS = ("preferences_path", "prompts_path")
+_TRAIN: tuple[Part, ...] = ("train_pairs", "train_points", "train_prompts")
+_HELD_OUT: tuple[Part, ...] = ("heldout_pairs", "heldout_points", "heldout_prompts")
 _REREADS = 6
 """Passes over the same rows from which a training rather learns them by heart."""
 
@@ -72,11 +75,10 @@ def _inputs(survey: Survey) -> Iterator[Finding]:
             if path and not Path(path).exists():
                 yield warning(f"{setting}: {path} is not here yet: its numbers are those asked for or assumed")
         of = survey.rows[task].of
-        for kind in ("pairs", "points", "prompts"):
-            held_out = of[f"heldout_{kind}"]  # type: ignore[index]
-            if held_out and getattr(prepare, f"train_{kind}") and not of[f"train_{kind}"]:  # type: ignore[index]
+        for train, held_out in zip(_TRAIN, _HELD_OUT, strict=True):
+            if of[held_out] and getattr(prepare, train) and not of[train]:
                 yield error(
-                    f"prepare.heldout_{kind}: all {held_out:,} of {task} are held out: nothing is left to train on"
+                    f"prepare.{held_out}: all {of[held_out]:,} of {task} are held out: nothing is left to train on"
                 )
 
 
