@@ -54,7 +54,7 @@ def test_a_benchmark_is_named_or_a_class_of_its_own():
     with pytest.raises(SourceError, match="no benchmark 'vlrb'; there are vl_rewardbench"):
         benchmark("vlrb")
     with pytest.raises(SourceError, match="is no benchmark"):
-        benchmark("urm_ray.store:RunFolder")
+        benchmark("urm_ray.run_folder:RunFolder")
 
 
 def test_a_benchmark_without_a_name_on_the_hub_needs_a_folder():
