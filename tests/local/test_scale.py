@@ -13,7 +13,7 @@ pytestmark = pytest.mark.local
 
 def test_what_is_written_of_a_prompt_and_of_a_unit_is_what_the_model_says(tmp_path: Path) -> None:
     file = tmp_path / "found.json"
-    done = run_python("tests/benchmarks/run.py", "actor-time", "--rounds", "1", "--out", str(file))
+    done = run_python("tests/benchmarks/run.py", "actor-time", "--rounds", "1", "--out", str(file), timeout=400)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     found = json.loads(file.read_text())["checks"]
     units = found["prompts"] / found["prompts a unit"]
