@@ -12,8 +12,9 @@ from pipelines import TASK, Pipeline, captions
 from rounds import Result, spread
 from scale import CANDIDATES, AskedJudge, ReadySample
 
-from urm_ray import schema
+from urm_ray import schema, store
 from urm_ray.pipeline.actors import Sift
+from urm_ray.pipeline.generate_pairs import write_standings
 from urm_ray.pipeline.judge_model import judge_model
 from urm_ray.pipeline.units import WriteUnits, plan
 
@@ -43,9 +44,20 @@ def benchmark(rounds: int, prompts: int, unit_rows: int, needed: float = 2.5 / 2
         sifted = each("sifting", Sift(dump), _units(stage.units("judged"), unit_rows))
         write = WriteUnits(stage.path("sifted"), "prompt_id", schema.SIFTED_SET, stage="pairs")
         each("writer of sifted sets", write, sifted)
+    write_standings(stage)
+    units = {part: stage.units(part) for part in ("judged", "sifted")}
+    kept = {part: sum(map(store.size_of, files)) / len(files) for part, files in units.items()}
+    table = store.size_of(stage.path("standings.csv")) / prompts
     shutil.rmtree(run.folder.uri)
     rates = [1000 / one for one in took["judge, 20 questions"]]
-    checks: dict[str, Any] = {"prompts": prompts, "CPU ms a prompt": {name: spread(ms) for name, ms in took.items()}}
+    checks: dict[str, Any] = {
+        "prompts": prompts,
+        "prompts a unit": unit_rows,
+        "files": {part: len(files) for part, files in units.items()},
+        "bytes a unit": kept,
+        "bytes of standings a prompt": table,
+        "CPU ms a prompt": {name: spread(ms) for name, ms in took.items()},
+    }
     return Result("prompts", ("a judge's actor", rates), ("what its GPU reads", [needed] * rounds), 100, checks)
 
 
