@@ -14,9 +14,9 @@ from urm_ray.run_folder import Stage
 
 pytestmark = pytest.mark.local
 
-SAMPLER_S, JUDGE_S = 0.3, 0.1
+SAMPLER_S, JUDGE_S = 0.6, 0.2
 """Of a prompt: three samplers keep one judge busy, and two of each make two thirds of what four actors can."""
-UNIT, PROMPTS = 2, 80
+UNIT, PROMPTS = 2, 64
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +55,13 @@ def test_pools_that_share_actors_are_balanced_by_what_is_measured(
     assert found["sampler_pool"]["seconds_a_row"] == pytest.approx(SAMPLER_S, rel=0.3)
     assert found["judge_pool"]["seconds_a_row"] == pytest.approx(JUDGE_S, rel=0.5)
     printed = capsys.readouterr().out
-    assert "measured, in seconds of an actor for a row: sampler_pool 0.3" in printed
+    assert "measured, in seconds of an actor for a row: sampler_pool 0.6" in printed
     assert "[generate-image_generation] pools that share 4 actors, in actors: sampler_pool 3, judge_pool 1" in printed
     assert "pools" not in stages[1].manifest()
 
     assert stages[0].digest == stages[1].digest
     files = [[Path(file).read_bytes() for file in stage.units("judged")] for stage in stages]
     assert files[0] == files[1]
-    fast, slow = (rate(stage, 20) for stage in stages)
+    fast, slow = (rate(stage, 16) for stage in stages)
     assert fast > 1.2 * slow
-    assert fast > 0.75 / JUDGE_S
+    assert fast > 0.7 / JUDGE_S

@@ -30,18 +30,18 @@ def labelled() -> Iterator[dict[str, str]]:
     import ray
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
-    try:
-        ids = {group: cluster.add_node(num_cpus=2, labels={GROUP: group}).node_id for group in ("judge", "sampler")}
-        with pytest.MonkeyPatch.context() as patched:
-            tests = str(Path(__file__).resolve().parents[1])
-            patched.setenv("PYTHONPATH", os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]))
+    with pytest.MonkeyPatch.context() as patched:
+        tests = str(Path(__file__).resolve().parents[1])
+        patched.setenv("PYTHONPATH", os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]))  # nodes inherit it
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+        try:
+            ids = {group: cluster.add_node(num_cpus=2, labels={GROUP: group}).node_id for group in ("judge", "sampler")}
             patched.setenv("RAY_ADDRESS", cluster.address)
             connect()
             yield ids
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
+        finally:
+            ray.shutdown()
+            cluster.shutdown()
 
 
 def pools(sampler: str, judge: str) -> dict[str, Any]:
