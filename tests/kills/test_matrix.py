@@ -22,6 +22,8 @@ from safetensors.torch import load_file
 pytestmark = pytest.mark.local
 
 PROMPTS = 6
+EVERY = 2
+"""Steps between the checkpoints of the smoke run."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,13 @@ VICTIMS = {
     "evaluate": Victim(f"evaluate-{TASK}", "after/unit-*.parquet", "MapBatches(Judge)"),
 }
 ALL = ("driver", "actor", "node")
-QUICK = {"reward": ("driver", "node"), "dpo": ("actor", "driver")}
-"""Trainings take long to begin again, so `make test` kills each of them twice; what is left out here is marked long."""
+QUICK = {
+    "prepare": ("driver", "actor"),
+    "reward": ("driver", "node"),
+    "dpo": ("actor", "driver"),
+    "evaluate": ("actor", "node"),
+}
+"""What `make test` kills, of candidates and verdicts all; what is left out here is marked long."""
 CELLS = [(name, QUICK.get(name, ALL)) for name in VICTIMS]
 LONG = [(name, kills) for name in VICTIMS for kills in [ALL, *((kind,) for kind in ALL)] if (name, kills) not in CELLS]
 
@@ -112,7 +119,9 @@ def test_a_killed_stage_ends_as_one_that_nothing_was_killed_in(
     folder = folder_of(run, victim.stage)
     shutil.rmtree(folder)
     calls.write_text("")
-    driver, before, resumed_from = nodes.start(arguments("pipeline", run)), 0, 0
+    # The first kill of a training comes at its second checkpoint: the first one is there then, whole and known to Ray.
+    trains = name in ("reward", "dpo")
+    driver, before, behind = nodes.start(arguments("pipeline", run)), EVERY if trains and len(kills) < 3 else 0, 0
     asks, called = name in ("generate", "evaluate"), list[Counter[str]]()
     for kind in kills:
 
@@ -134,16 +143,15 @@ def test_a_killed_stage_ends_as_one_that_nothing_was_killed_in(
         if asks:
             called.append(calls_for_done(victim, folder, calls))
         if kind == "driver":
-            driver, resumed_from = nodes.start(arguments("pipeline", run)), before
+            driver, behind = nodes.start(arguments("pipeline", run)), before - EVERY
     printed = ended(driver)
     assert f"== {victim.stage}: done in" in printed
     own = folder_of(smoke_run, victim.stage)
     assert content(own) == content(folder)
     assert facts(own) == facts(folder)
-    if name in ("reward", "dpo"):
+    if trains:
         steps = [int(step) for step in re.findall(r"step (\d+)/", printed)]
-        assert min(steps) > resumed_from, "it began anew"
-        assert steps.count(min(steps)) == 1
+        assert min(steps) > behind, "it began anew"
         assert losses(own) == pytest.approx(losses(folder), rel=1e-5)
         for name, weights in weights_of(own).items():
             torch.testing.assert_close(weights_of(folder)[name], weights, rtol=1e-3, atol=1e-5)
