@@ -44,14 +44,9 @@ VICTIMS = {
     "evaluate": Victim(f"evaluate-{TASK}", "after/unit-*.parquet", "MapBatches(Judge)"),
 }
 ALL = ("driver", "actor", "node")
-QUICK = {
-    "prepare": ("driver", "actor"),
-    "reward": ("driver", "node"),
-    "dpo": ("actor", "driver"),
-    "evaluate": ("actor", "node"),
-}
-"""What `make test` kills, of candidates and verdicts all; what is left out here is marked long."""
-CELLS = [(name, QUICK.get(name, ALL)) for name in VICTIMS]
+QUICK = {"prepare": ("driver",), "reward": ("driver",), "generate": ALL, "dpo": ("actor",)}
+"""What `make test` kills; what is left out here is marked long."""
+CELLS = list(QUICK.items())
 LONG = [(name, kills) for name in VICTIMS for kills in [ALL, *((kind,) for kind in ALL)] if (name, kills) not in CELLS]
 
 

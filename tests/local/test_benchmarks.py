@@ -39,7 +39,7 @@ def test_a_judge_on_four_benchmarks(tmp_path: Path, vlm_path: str) -> None:
     asked += ["--set", "min_mass=0", "--set", "clips.count=2", "--points"]
 
     said = evaluate(*asked)
-    assert "[benchmarks: tiny] 4/4 units, " in said
+    assert "[benchmarks: tiny] 13/13 units, " in said
     assert said.count("| tiny") == 8  # a row in each table, and one in that of how it answered
     saved = json.loads((out / "results.json").read_text())["results"]
     assert {found["benchmark"]: found["items"]["asked"] for found in saved} == {
@@ -59,7 +59,7 @@ def test_a_judge_on_four_benchmarks(tmp_path: Path, vlm_path: str) -> None:
     assert any(found["figures"]["scores"] for found in saved)
 
     before = (out / "results.json").read_bytes()
-    assert "units]" not in evaluate(*asked)  # nothing is asked twice
+    assert "[benchmarks: tiny]" not in evaluate(*asked)  # nothing is asked twice
     shutil.rmtree(judge)
     (out / "results.json").unlink()
     evaluate("--recompute", "--out", str(out), "--resamples", "200")

@@ -83,7 +83,7 @@ def test_a_job_that_is_stopped_lets_go_of_its_run_and_goes_on_when_it_is_submitt
         time.sleep(0.1)
     stopped = ray(cluster, "job", "stop", "to-be-stopped")
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
-    assert "STOPPED" in (told := ray(cluster, "job", "status", "to-be-stopped")).stdout + told.stderr
+    assert "was stopped" in (told := ray(cluster, "job", "status", "to-be-stopped")).stdout + told.stderr
     before = content(run)
     assert 0 < len(before) < len(content(prepared))
     assert "the same command goes on from here" in ray(cluster, "job", "logs", "to-be-stopped").stdout
