@@ -70,6 +70,7 @@ def test_settings_of_the_environment_arrive_everywhere_and_no_line_is_lost(clust
     assert [number for number in range(LINES) if f"line {number}\n" not in said] == []
 
 
+@pytest.mark.long
 def test_a_job_that_is_stopped_lets_go_of_its_run_and_goes_on_when_it_is_submitted_again(
     cluster: dict[str, str], prepared: Path, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from urm_ray import store
 from urm_ray.local_copies import upload_dir
 from urm_ray.run_folder import RunFolder
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.long]
 
 FAULTY = 0.03
 """Of all requests."""
@@ -82,7 +82,6 @@ def test_pairs_and_a_training_on_a_store_that_fails_now_and_then_are_those_of_a_
     _no_secrets(ours)
 
 
-@pytest.mark.long
 def test_the_whole_loop_on_a_store_that_fails_now_and_then_is_that_of_a_local_run(
     server: ObjectServer, smoke_run: Path, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ from local.nodes import environment
 from ray._private.services import get_node_ip_address
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID, FakeMultiNodeProvider
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.long]
 
 PORT = 6541
 ASK = """
@@ -81,10 +82,11 @@ def pretended(address: str) -> dict[str, Any]:
 def address(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """A head and a worker of the group `cpu`, started as the launcher does; gives their address and environment."""
     env, ip = environment(tmp_path), get_node_ip_address()
+    rays = tempfile.mkdtemp(prefix="r")  # names of sockets may not be long
     config = tmp_path / "ray_bootstrap_config.yaml"
     config.write_text(json.dumps(pretended(f"{ip}:{PORT}")))
     own = {
-        "--port=6379": f"--port={PORT} --dashboard-port={PORT + 1} --temp-dir={tmp_path}/r",
+        "--port=6379": f"--port={PORT} --dashboard-port={PORT + 1} --temp-dir={rays}",
         "~/ray_bootstrap_config.yaml": str(config),
         "$RAY_HEAD_IP:6379": f"$RAY_HEAD_IP:{PORT}",
     }
@@ -120,7 +122,7 @@ def address(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(60)
         for process in psutil.process_iter(["cmdline"]):  # nodes that the autoscaler started
-            if f"{tmp_path}/r" in " ".join(process.info["cmdline"] or []):
+            if rays in " ".join(process.info["cmdline"] or []):
                 process.kill()
 
 
