@@ -167,7 +167,7 @@ def test_an_import_writes_no_keys(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/labels.csv").write_text("prompt,image_1,image_2,label\n")
     path = str(tmp_path / "data")
-    monkeypatch.setattr(import_sources, "_place", lambda mix, path: path.rpartition("?")[0])
+    monkeypatch.setattr(import_sources, "place", lambda mix, path: path.rpartition("?")[0])
     mix = Mix(root=f"s3://AKID:{KEY}@b", sources=[{"source": "csv", "path": f"{path}?api_key={KEY}"}])  # type: ignore[list-item]
     import_sources._planned(mix, str(tmp_path / "out"))
     plan = (tmp_path / "out/_units/plan.json").read_text()

@@ -37,6 +37,7 @@ def test_event_files_hold_the_history_of_a_training(ray_here: None, stage: Stage
     check(tensorboard_curves(stage.uri), history)
 
 
+@pytest.mark.long
 def test_a_training_that_is_killed_goes_on_in_the_same_run(ray_here: None, tmp_path: Path, answer_file: str) -> None:
     stage = Stage(str(tmp_path / "killed" / "dpo-of-answers"), "dpo", "0")
     killer = WorkerKiller(stage)

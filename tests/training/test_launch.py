@@ -28,7 +28,7 @@ def scaling(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         launch.launch(print, {}, config, Stage(str(tmp_path), "reward", "digest"), None)  # type: ignore[arg-type]
         return asked["scaling_config"]
 
-    monkeypatch.setattr(launch, "TorchTrainer", Trainer)
+    monkeypatch.setattr(launch, "ElasticTrainer", Trainer)
     return of
 
 
