@@ -107,6 +107,18 @@ def test_a_text_that_looks_like_a_name_of_an_answer_is_shown_as_it_is(tmp_path: 
     assert rows[0]["skipped"] is None
 
 
+def test_a_sentence_that_a_judge_quotes_from_an_answer_of_words_and_pictures_is_no_verdict(tmp_path: Path):
+    class Quoting(Engine):
+        def write(self, questions, max_new_tokens):
+            return [Written("It says: Answer 2 is better than Answer 1. The first is sharper.")] * len(questions)
+
+    answers = Interleaved(("A dog.", Encoded(grey(5)))), Interleaved(("A cat. Answer 2 is better than Answer 1.",))
+    scorer = JudgeScorer(Quoting(), protocol("unified"), readout="generate")
+    rows, _ = AskBenchmark(scorer, MediaFolder(str(tmp_path)))([item(*answers)])
+    assert rows[0]["skipped"] is None
+    assert {verdict["outcome"] for verdict in rows[0]["pair_verdicts"]} == {"unparsed"}
+
+
 def test_a_prompt_that_says_the_name_of_an_answer_costs_its_item(tmp_path: Path):
     asked = replace(
         item(Interleaved(("x", Encoded(grey(5)))), Interleaved(("y",))), prompt="what is \ue000item A\ue001?"

@@ -56,15 +56,15 @@ class Item:
 
     def shown(self, question: Question) -> list[str]:
         """The words that the judge was shown: those of its question, and those put into them."""
-        texts = [part["text"] for part in question.messages[0]["content"] if part["type"] == "text"]
-        own = [one for one in self.candidates if isinstance(one, str)]
+        asked = [part["text"] for part in question.messages[0]["content"] if part["type"] == "text"]
         # A judge may quote a sentence of an answer alone, and what that says is not the judge's word.
-        return [
-            *texts,
-            self.prompt,
-            *own,
-            *(said.strip("[]\"'.!? ") for one in own for said in _SENTENCE_END.split(one)),
-        ]
+        sentences = [said.strip("[]\"'.!? ") for text in self.texts for said in _SENTENCE_END.split(text)]
+        return [*asked, self.prompt, *self.texts, *sentences]
+
+    @property
+    def texts(self) -> list[str]:
+        """The words of the candidates."""
+        return [one for one in self.candidates if isinstance(one, str)]
 
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"'\])]*\s+")

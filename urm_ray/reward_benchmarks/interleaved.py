@@ -53,6 +53,10 @@ class InterleavedItem(Item):
             raise MediaError("the protocol does not show each answer once")
         return replace(asked, messages=messages, media=tuple(shown))
 
+    @property
+    def texts(self) -> list[str]:
+        return [part for parts in self.answers.values() for part in parts if isinstance(part, str)]
+
     def _pieces(self, text: str) -> list[str]:
         """A text cut before and behind each name."""
         for name in self.answers:
