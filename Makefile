@@ -34,7 +34,7 @@ experiments: setup
 test: setup test-unit test-local test-train
 
 test-unit: setup
-	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not local and not train and not long"
+	$(BIN)/python -m pytest -q -n logical --dist loadfile -m "not local and not train and not long"
 
 test-local: setup
 	$(BIN)/python -m pytest -q -m "local and not long"

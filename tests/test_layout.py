@@ -101,6 +101,8 @@ TRAINING = (
     "guards.py",
     "losses.py",
     "collate.py",
+    "loops.py",
+    "rows.py",
 )
 FREE = [p for room in WITHOUT_RAY for p in sorted((PACKAGE / room).rglob("*.py"))] + [
     *(PACKAGE / name for name in SINGLE),
@@ -119,6 +121,15 @@ def test_models_and_data_know_no_ray(path):
     assert not [name for name in imports(path) if is_of(name, "ray")]
     for name, other in reached(path).items():
         assert not [n for n in imports(other, top_level_only=True) if is_of(n, "ray")], f"{name_of(path)} loads {name}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "pipeline").glob("*.py")), ids=name_of)
+def test_drivers_and_tasks_load_no_models(path):
+    """Each process on the way would load torch and transformers: eight seconds, and there are five beside a training."""
+    for name, other in reached(path).items():
+        heavy = ("torch", "transformers", "diffusers", "deepspeed", "trl", "peft", "accelerate")
+        found = [n for n in imports(other, top_level_only=True) if any(is_of(n, package) for package in heavy)]
+        assert not found, f"{name_of(path)} loads {name}"
 
 
 def test_nothing_knows_that_the_embedded_world_exists():

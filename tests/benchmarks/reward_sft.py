@@ -21,8 +21,9 @@ from trl import SFTConfig, SFTTrainer
 from urm_ray import schema
 from urm_ray.judge.protocol import protocol
 from urm_ray.judge.target import target
-from urm_ray.training.collate import RewardCollate, both_orders
+from urm_ray.training.collate import RewardCollate
 from urm_ray.training.reward_sft import RewardTrainer
+from urm_ray.training.rows import both_orders
 from urm_ray.training.stream import ShardBatches
 from urm_ray.vlms import load_processor, trainable_vlm
 

@@ -14,7 +14,8 @@ from urm_ray.judge.protocol import protocol
 from urm_ray.models import resolve
 from urm_ray.schema import digest
 from urm_ray.sources.registry import Rejected
-from urm_ray.training.collate import RewardCollate, both_orders
+from urm_ray.training.collate import RewardCollate
+from urm_ray.training.rows import both_orders
 from urm_ray.vlms import load_processor, trainable_vlm
 
 TASKS: tuple[Task, ...] = ("image_generation", "image_understanding")

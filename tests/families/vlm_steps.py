@@ -17,11 +17,12 @@ from urm_ray.config_training import LoraConfig, RewardConfig, VlmDpoConfig
 from urm_ray.judge.protocol import protocol
 from urm_ray.media import encode_image
 from urm_ray.training.answer_pairs import AnswerPairs
-from urm_ray.training.collate import RewardCollate, both_orders
+from urm_ray.training.collate import RewardCollate
 from urm_ray.training.launch import load_weights
 from urm_ray.training.logps import ReferenceLogps
 from urm_ray.training.lora import add_lora, peft_config
 from urm_ray.training.reward_sft import RewardTrainer
+from urm_ray.training.rows import both_orders
 from urm_ray.training.vlm_dpo import VlmDpoTrainer, dpo_arguments
 from urm_ray.vlms import load_processor, trainable_vlm
 

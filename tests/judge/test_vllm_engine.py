@@ -23,7 +23,8 @@ from judge.asked_elsewhere import answers
 from urm_ray import schema
 from urm_ray.judge.protocol import protocol
 from urm_ray.sources.registry import source
-from urm_ray.training.collate import RewardCollate, both_orders
+from urm_ray.training.collate import RewardCollate
+from urm_ray.training.rows import both_orders
 from urm_ray.vlms import load_processor, trainable_vlm
 
 pytestmark = [

@@ -17,11 +17,12 @@ from urm_ray.config_training import DpoConfig, VlmDpoConfig
 from urm_ray.evaluation.scorer import figures_of
 from urm_ray.judge.protocol import protocol
 from urm_ray.media import MediaError, encode_image, image_record
-from urm_ray.training.collate import RewardCollate, both_orders
+from urm_ray.training.collate import RewardCollate
 from urm_ray.training.encode_pairs import EncodePairs
 from urm_ray.training.encoded import collate_encoded
 from urm_ray.training.guards import TrainingError, need_finite
 from urm_ray.training.logps import ReferenceLogps
+from urm_ray.training.rows import both_orders
 from urm_ray.vlms import load_processor
 
 REQUESTS = [("a red circle", 1), ("a blue square", 2), ("a green triangle", 3), ("a red square", 4)]

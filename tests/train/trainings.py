@@ -18,10 +18,9 @@ from urm_ray.config_tracking import TrackingConfig
 from urm_ray.config_training import DpoConfig, RewardConfig, VlmDpoConfig
 from urm_ray.models import resolve
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
-from urm_ray.pipeline.train_dpo import kept
 from urm_ray.run_folder import Stage
-from urm_ray.training.answer_pairs import fitting
-from urm_ray.training.collate import both_orders
+from urm_ray.training.loops import dpo_loop, reward_loop, vlm_dpo_loop
+from urm_ray.training.rows import both_orders, fitting, kept
 
 VLM = "urm_ray.scenes:checkpoints/vlm"
 TEXT_TO_IMAGE = "urm_ray.scenes:checkpoints/text_to_image"
@@ -42,7 +41,6 @@ SMALL: dict[str, Any] = {
 
 def train_reward(stage: Stage, file: str, tracked: Sequence[str] = (), **changes: Any) -> list[dict[str, Any]]:
     from urm_ray.training.launch import launch
-    from urm_ray.training.reward_sft import reward_loop
 
     config = RewardConfig(**{**SMALL, **changes})
     rows = training_rows([file], schema.PREFERENCE.names, passes_needed(48, config)).map_batches(
@@ -62,7 +60,6 @@ def train_reward(stage: Stage, file: str, tracked: Sequence[str] = (), **changes
 
 
 def train_dpo(stage: Stage, file: str, tracked: Sequence[str] = (), **changes: Any) -> list[dict[str, Any]]:
-    from urm_ray.training.dpo_loop import dpo_loop
     from urm_ray.training.encode_pairs import EncodePairs
     from urm_ray.training.launch import launch
 
@@ -88,7 +85,6 @@ def train_vlm_dpo(
     stage: Stage, file: str, policy: str = VLM, tracked: Sequence[str] = (), **changes: Any
 ) -> list[dict[str, Any]]:
     from urm_ray.training.launch import launch
-    from urm_ray.training.vlm_dpo import vlm_dpo_loop
 
     config = VlmDpoConfig(**{**SMALL, "batch": 1, **changes})
     rows = training_rows([file], ANSWER_COLUMNS, passes_needed(24, config)).map_batches(

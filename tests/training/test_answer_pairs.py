@@ -7,7 +7,8 @@ from PIL import Image
 from urm_ray.candidates.answers import AnswerSampler, Asked
 from urm_ray.config_policy import ClipConfig, SamplerConfig
 from urm_ray.media import decode_image, encode_image
-from urm_ray.training.answer_pairs import AnswerPairs, PairError, fitting
+from urm_ray.training.answer_pairs import AnswerPairs, PairError
+from urm_ray.training.rows import fitting
 from urm_ray.vlms import load_processor
 
 GRID = "image_grid_thw"

@@ -13,7 +13,8 @@ from urm_ray.judge.protocol import protocol
 from urm_ray.judge.target import SWAPPED, dithered, target
 from urm_ray.media import MediaError, decode_image, encode_image, image_record
 from urm_ray.schema import TASKS
-from urm_ray.training.collate import RewardCollate, both_orders
+from urm_ray.training.collate import RewardCollate
+from urm_ray.training.rows import both_orders
 from urm_ray.vlms import load_processor, load_vlm
 
 UNIFIED = protocol("unified")

@@ -10,7 +10,8 @@ from urm_ray.media import decode_image, encode_image
 from urm_ray.schema import REFERENCE
 from urm_ray.training.answer_pairs import AnswerPairs
 from urm_ray.training.encode_once import encode_once
-from urm_ray.training.logps import ReferenceLogps, answer_logps, reference_digest
+from urm_ray.training.logps import ReferenceLogps, answer_logps
+from urm_ray.training.rows import reference_digest
 from urm_ray.vlms import load_vlm
 
 ALL = ClipConfig(maximum=64)

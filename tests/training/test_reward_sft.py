@@ -7,9 +7,10 @@ from trl import SFTConfig, SFTTrainer
 from urm_ray import schema
 from urm_ray.judge.protocol import protocol
 from urm_ray.training.callback import RayTrainCallback
-from urm_ray.training.collate import RewardCollate, both_orders
+from urm_ray.training.collate import RewardCollate
 from urm_ray.training.guards import TrainingError
 from urm_ray.training.reward_sft import RewardTrainer
+from urm_ray.training.rows import both_orders
 from urm_ray.vlms import load_processor, load_vlm
 
 ARGUMENTS = {"use_cpu": True, "report_to": [], "bf16": False, "gradient_checkpointing": False, "disable_tqdm": True}

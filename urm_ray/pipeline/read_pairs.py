@@ -20,7 +20,7 @@ from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import stream_units
 from urm_ray.run_folder import Stage
 from urm_ray.store import StoreError
-from urm_ray.training.logps import reference_digest
+from urm_ray.training.rows import reference_digest
 
 READ = "read"
 """The folder of a stage that holds the pairs as the training reads them."""

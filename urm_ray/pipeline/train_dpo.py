@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from urm_ray import schema, store
 from urm_ray.config_policy import understands
 from urm_ray.config_training import Task, TrainConfig
@@ -18,14 +15,11 @@ from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
 from urm_ray.pipeline.training_progress import TrainingProgress
 from urm_ray.run_folder import Stage
-from urm_ray.training.answer_pairs import fitting
+from urm_ray.training.loops import dpo_loop, vlm_dpo_loop
+from urm_ray.training.rows import fitting, kept
 
 PAIRS = "pairs.json"
 """How many pairs there were to train on, and why others were left out: the manifest has it at the end."""
-
-
-def kept(batch: pa.Table) -> pa.Table:
-    return batch.filter(pc.is_null(batch["dropped"]))
 
 
 def train_dpo(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
@@ -46,9 +40,7 @@ def train_dpo(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
 
 
 def _train(run: Run, stage: Stage, task: Task) -> None:
-    from urm_ray.training.dpo_loop import dpo_loop
     from urm_ray.training.launch import launch
-    from urm_ray.training.vlm_dpo import vlm_dpo_loop
 
     connect()
     policy = run.config.policy(task)

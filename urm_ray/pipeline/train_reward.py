@@ -14,12 +14,12 @@ from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
 from urm_ray.pipeline.training_progress import TrainingProgress
 from urm_ray.run_folder import Stage
-from urm_ray.training.collate import both_orders
+from urm_ray.training.loops import reward_loop
+from urm_ray.training.rows import both_orders
 
 
 def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
     from urm_ray.training.launch import launch, trained
-    from urm_ray.training.reward_sft import reward_loop
 
     connect()
     config = run.config.reward

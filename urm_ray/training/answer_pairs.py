@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
@@ -41,11 +40,6 @@ class Pair:
     @property
     def length(self) -> int:
         return len(self.question["input_ids"]) + max(map(len, self.answers))
-
-
-def fitting(batch: pa.Table) -> pa.Table:
-    """The rows of a batch with `schema.REFERENCE` columns that can be trained on."""
-    return batch.filter(pc.is_null(batch["unfit"]))
 
 
 class AnswerPairs:

@@ -16,17 +16,6 @@ from urm_ray.judge.target import SWAPPED, target
 from urm_ray.media import MediaError
 
 
-def both_orders(batch: pa.Table) -> pa.Table:
-    """Every pair row twice, as it is and swapped, one behind the other; a point row once. Adds the column `swapped`."""
-    index: list[int] = []
-    swapped: list[bool] = []
-    for i, kind in enumerate(batch["kind"].to_pylist()):
-        orders = (False, True) if kind == "pair" else (False,)
-        index += [i] * len(orders)
-        swapped += orders
-    return batch.take(pa.array(index, pa.int64())).append_column(SWAPPED, pa.array(swapped, pa.bool_()))
-
-
 class RewardCollate:
     """Question and answer of each row as one sequence; labels are the answer and its end mark alone (paper III-B2).
 

@@ -11,7 +11,7 @@ from transformers import BatchFeature
 
 from urm_ray.config_policy import DEFAULT_CLIPS, ClipConfig
 from urm_ray.config_training import VlmDpoConfig
-from urm_ray.schema import REFERENCE, digest
+from urm_ray.schema import REFERENCE
 from urm_ray.training.answer_pairs import AnswerPairs, Pair, PairError
 from urm_ray.training.encode_once import encode_once
 from urm_ray.training.read_once import read_once
@@ -38,15 +38,6 @@ def answer_logps(model: Any, batch: dict[str, Any]) -> torch.Tensor:
     # Back to a grid and summed along an axis: a sum by index depends on the order of threads on a GPU.
     grid = torch.zeros(answers.shape, device=tokens.device)
     return grid.masked_scatter(answers, tokens).sum(1)
-
-
-def reference_digest(policy_digest: str, config: VlmDpoConfig, clips: ClipConfig) -> str:
-    """Digest of all that decides which pairs have stored log-probabilities, and which.
-
-    policy_digest: of the reference's weights.
-    """
-    settings = config.bf16, config.attention, config.max_length
-    return digest("reference", policy_digest, settings, clips.model_dump())
 
 
 class ReferenceLogps:
