@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TASK = "image_generation"
+TASK, OTHER = TASKS = ("image_generation", "video_understanding")
+"""Pictures are made, and answers about clips; most tests look at the first."""
 OWN = f"policies.{TASK}"
 SETTINGS = {
+    "tasks": f"[{', '.join(TASKS)}]",
     "prepare.unit_rows": 10,
     "reward.steps": 8,
     "reward.checkpoint_steps": 2,

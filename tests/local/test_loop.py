@@ -11,21 +11,17 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from local.smoke import OWN, TASK, job
+from local.smoke import OTHER, OWN, TASK, TASKS, job
 
 from urm_ray import schema
 
 pytestmark = pytest.mark.local
 
 STAGES = [
-    f"prepare-{TASK}",
+    *(f"prepare-{task}" for task in TASKS),
     "reward",
     "judge",
-    f"generate-{TASK}",
-    f"pairs-{TASK}",
-    f"dpo-{TASK}",
-    f"baseline-{TASK}",
-    f"evaluate-{TASK}",
+    *(f"{stage}-{task}" for task in TASKS for stage in ("generate", "pairs", "dpo", "baseline", "evaluate")),
     "report",
 ]
 
@@ -68,7 +64,8 @@ def test_report_json_holds_the_agreed_figures(run: Path) -> None:
     gain = task["policy"]["after"]["value"] - task["policy"]["before"]["value"]
     assert task["policy"]["gain"]["value"] == pytest.approx(gain, abs=1e-5)
     assert report["mix"] == json.loads((folder_of(run, "reward") / "mix.json").read_text())
-    assert {group["kind"]: group["rows"] for group in report["mix"]["groups"]} == {"pair": 60, "point": 60}
+    groups = {(group["task"], group["kind"]): group["rows"] for group in report["mix"]["groups"]}
+    assert groups == {(task, kind): 60 for task in TASKS for kind in ("pair", "point")}
     assert set(report["seconds"]["stages"]) == set(STAGES) - {"report"}
     assert report["seconds"]["total"] == pytest.approx(sum(report["seconds"]["stages"].values()), abs=0.01)
     assert "<html" in (run / "report.html").read_text()
@@ -77,7 +74,7 @@ def test_report_json_holds_the_agreed_figures(run: Path) -> None:
 def test_rows_have_exactly_the_schema_and_carry_every_verdict(run: Path) -> None:
     rows: dict[str, list[dict[str, Any]]] = {}
     for stage, part, of in (("generate", "judged", schema.JUDGED_SET), ("pairs", "sifted", schema.SIFTED_SET)):
-        folder = folder_of(run, stage) / part
+        folder = folder_of(run, f"{stage}-{TASK}") / part
         for file in sorted(folder.glob("unit-*.parquet")):
             assert pq.read_schema(file).remove_metadata().equals(of)
             rows.setdefault(part, []).extend(pq.read_table(file).to_pylist())
@@ -135,7 +132,7 @@ def test_other_pairs_are_made_of_verdicts_that_are_there(run: Path, tmp_path: Pa
     done = job("generate_pairs", copy, "--set", "pairs.construction=point", "--set", "pairs.keep=3")
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"== generate-{TASK}: done before" in done.stdout
-    counts = json.loads((folder_of(copy, "pairs") / "manifest.json").read_text())["audit"]
+    counts = json.loads((folder_of(copy, f"pairs-{TASK}") / "manifest.json").read_text())["audit"]
     assert counts["kept"] == counts["dropped"]["surplus"] == 3
 
 
@@ -149,42 +146,58 @@ def test_a_job_refuses_to_run_before_the_one_it_reads_from(tmp_path: Path) -> No
 def test_one_and_two_actors_give_the_same_bytes(run: Path, tmp_path: Path) -> None:
     """The same stage again in another folder, with two actors in each pool."""
     copy = tmp_path / "copy"
-    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("generate-*", "pairs-*", "dpo-*", "evaluate-*", "report*"))
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns(f"*-{TASK}-*", "report*"))
+    shutil.copytree(folder_of(run, f"prepare-{TASK}"), copy / folder_of(run, f"prepare-{TASK}").name)
     two = "{actors: 2, num_cpus: 0.4}"
     pools = [f"{OWN}.generate.{name}_pool={two}" for name in ("sampler", "judge")]
     done = job("generate_pairs", copy, "--set", pools[0], "--set", pools[1])
     assert done.returncode == 0, done.stderr[-3000:]
     for part in ("judged", "sifted"):
         stage = {"judged": "generate", "sifted": "pairs"}[part]
-        ours, theirs = (folder_of(r, stage) / part for r in (run, copy))
+        ours, theirs = (folder_of(r, f"{stage}-{TASK}") / part for r in (run, copy))
         names = sorted(p.name for p in ours.glob("*.parquet"))
         assert names == sorted(p.name for p in theirs.glob("*.parquet"))
         for name in names:
             assert (ours / name).read_bytes() == (theirs / name).read_bytes()
 
 
-def test_one_judge_serves_several_tasks(tmp_path: Path) -> None:
-    """Pictures, clips and answers in one run: a judge trained on all, and stages and a part of the report for each."""
-    tasks = ["image_understanding", "video_generation", "video_understanding"]
-    run = tmp_path / "run"
-    done = job("pipeline", run, "--set", f"tasks=[{', '.join(tasks)}]", timeout=900)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+def each_has_its_part(run: Path, tasks: tuple[str, ...], steps: dict[str, int]) -> dict[str, list[dict[str, Any]]]:
+    """Checks what a run made for each task with a judge trained on all; returns the judged rows."""
     report = json.loads((run / "report.json").read_text())
-    assert list(report["tasks"]) == tasks
+    assert tuple(report["tasks"]) == tasks
     for task in tasks:
         figures = report["tasks"][task]
         assert 0 < figures["policy"]["gain"]["n"] <= figures["policy"]["all"]["usable"]["gain"]["n"] == 6
         assert figures["judge"]["pair_accuracy"]["n"] > 0
-        assert figures["training"]["dpo"]["steps"] == 6
+        assert figures["training"]["dpo"]["steps"] == steps[task]
         history = json.loads((folder_of(run, f"dpo-{task}") / "history.json").read_text())
         assert history[0]["loss"] == pytest.approx(0.6931, abs=1e-3)
     judged = {t: pq.read_table(folder_of(run, f"generate-{t}") / "judged").to_pylist() for t in tasks}
-    for task, media in (("image_understanding", b"\x89PNG"), ("video_understanding", b"ftyp")):
-        assert all(c["text"] or c["error"] for row in judged[task] for c in row["candidates"])
-        assert all(media in row["context"][0]["data"][:12] for row in judged[task])
+    page = (run / "report.html").read_text()
+    for task in tasks:
+        assert any(row["prompt"].splitlines()[0] in page for row in judged[task])
+    return judged
+
+
+def answers_are_about(rows: list[dict[str, Any]], magic: bytes) -> None:
+    assert all(c["text"] or c["error"] for row in rows for c in row["candidates"])
+    assert all(magic in row["context"][0]["data"][:12] for row in rows)
+
+
+def test_one_judge_serves_several_tasks(run: Path) -> None:
+    judged = each_has_its_part(run, TASKS, {TASK: 8, OTHER: 6})
+    answers_are_about(judged[OTHER], b"ftyp")
+
+
+@pytest.mark.long
+def test_clips_are_made_and_pictures_asked_about_in_one_run(tmp_path: Path) -> None:
+    tasks = ("image_understanding", "video_generation")
+    run = tmp_path / "run"
+    done = job("pipeline", run, "--set", f"tasks=[{', '.join(tasks)}]")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    judged = each_has_its_part(run, tasks, dict.fromkeys(tasks, 6))
+    answers_are_about(judged["image_understanding"], b"\x89PNG")
     clips = [c["media"] for row in judged["video_generation"] for c in row["candidates"]]
     assert {(clip["kind"], clip["frames"]) for clip in clips} == {("video", 8)}
     # Of clips the preferences hold no score on the protocol's own scale, 1-10.
     assert {row["scale"]["name"] for row in judged["video_generation"]} == {"1-4"}
-    page = (run / "report.html").read_text()
-    assert any(row["prompt"].splitlines()[0] in page for row in judged["video_generation"])

@@ -13,7 +13,8 @@ from urm_ray.planning.plan import plan
 from urm_ray.training.objectives import objective_of
 
 FOLDER = ROOT / "jobs/configs"
-QUICK = ["align_my_sdxl", "judge_my_images", "train_my_judge"]
+QUICK = ["align_my_sdxl", "judge_my_images"]
+"""Others take long."""
 RECIPES = [p.stem for p in sorted(FOLDER.glob("*.yaml")) if p.stem != "unifiedreward_mix"]
 SMALL = ("quickstart", "smoke", "experiments")
 """Runs of models that come with the package."""

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from train.trainings import VLM, moved, train_vlm_dpo
+from train.trainings import VLM, moved, some, train_vlm_dpo
 
 from urm_ray.run_folder import Stage
 from urm_ray.vlms import load_vlm
@@ -20,7 +20,7 @@ def weights(path: str) -> dict[str, Any]:
     return load_vlm(path, device="cpu")[0].state_dict()
 
 
-@pytest.mark.parametrize("zero_stage", [0, 2, 3])
+@pytest.mark.parametrize("zero_stage", some(2, quick=(0, 3)))
 def test_ranks_with_pictures_clips_and_neither_keep_in_step(
     zero_stage: int, ray_here: None, stage: Stage, answer_file: str
 ) -> None:

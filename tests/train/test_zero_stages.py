@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from train.trainings import TEXT_TO_IMAGE, VLM, moved, train_dpo, train_reward
+from train.trainings import TEXT_TO_IMAGE, VLM, moved, some, train_dpo, train_reward
 
 from urm_ray.models import load_pipeline
 from urm_ray.run_folder import Stage
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.train
 _losses: dict[int, list[float]] = {}
 
 
-@pytest.mark.parametrize("zero_stage", [0, 1, 2, 3])
+@pytest.mark.parametrize("zero_stage", some(0, 2, quick=(1, 3)))
 def test_reward_trains_under_every_zero_stage(
     zero_stage: int, ray_here: None, stage: Stage, preference_file: str
 ) -> None:
@@ -36,7 +36,7 @@ def test_reward_trains_under_every_zero_stage(
     assert {file.suffix for file in Path(stage.path("model")).iterdir()} <= {".json", ".safetensors", ".jinja", ".txt"}
 
 
-@pytest.mark.parametrize("zero_stage", [2, 3])
+@pytest.mark.parametrize("zero_stage", some(2, quick=(3,)))
 def test_dpo_trains_and_starts_at_ln_2(zero_stage: int, ray_here: None, stage: Stage, pair_file: str) -> None:
     history = train_dpo(stage, pair_file, zero_stage=zero_stage)
     assert history[0]["loss"] == pytest.approx(math.log(2), abs=1e-3)
@@ -49,7 +49,7 @@ def test_dpo_trains_and_starts_at_ln_2(zero_stage: int, ray_here: None, stage: S
     assert set(moved(before, after)) == set(before)
 
 
-@pytest.mark.parametrize("zero_stage", [2, 3])
+@pytest.mark.parametrize("zero_stage", some(3, quick=(2,)))
 def test_dpo_trains_from_stored_errors_without_a_reference(
     zero_stage: int, ray_here: None, stage: Stage, pair_file: str
 ) -> None:

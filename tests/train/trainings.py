@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from urm_ray import schema, store
 from urm_ray.config_policy import DEFAULT_CLIPS, ClipConfig
@@ -37,6 +38,11 @@ SMALL: dict[str, Any] = {
     "log_steps": 1,
     "checkpoint_steps": 2,
 }
+
+
+def some(*others: int, quick: tuple[int, ...]) -> list[Any]:
+    """ZeRO stages: `make test` trains with the quick ones; each costs most of a minute, so the others are long."""
+    return [*quick, *(pytest.param(stage, marks=pytest.mark.long) for stage in others)]
 
 
 def train_reward(stage: Stage, file: str, tracked: Sequence[str] = (), **changes: Any) -> list[dict[str, Any]]:
