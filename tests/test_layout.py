@@ -125,7 +125,7 @@ def test_models_and_data_know_no_ray(path):
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "pipeline").glob("*.py")), ids=name_of)
 def test_drivers_and_tasks_load_no_models(path):
-    """Each process on the way would load torch and transformers: eight seconds, and there are five beside a training."""
+    """Each process would load torch and transformers in eight seconds, and there are five beside a training."""
     for name, other in reached(path).items():
         heavy = ("torch", "transformers", "diffusers", "deepspeed", "trl", "peft", "accelerate")
         found = [n for n in imports(other, top_level_only=True) if any(is_of(n, package) for package in heavy)]
