@@ -72,11 +72,12 @@ def test_settings_of_the_environment_arrive_everywhere_and_no_line_is_lost(clust
 
 @pytest.mark.long
 def test_a_job_that_is_stopped_lets_go_of_its_run_and_goes_on_when_it_is_submitted_again(
-    cluster: dict[str, str], prepared: Path, tmp_path: Path
+    cluster: dict[str, str], tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    slowly = [*prepare(run), "--set", "prepare.cpus=2"]  # one unit at a time, so that there is time to stop it
-    started = submit(cluster, *slowly, options=("--no-wait", "--submission-id", "to-be-stopped"))
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    # So many units, one at a time, that it is still at work when it is stopped seconds later.
+    larger = ["--set", "prepare.train_pairs=1500", "--set", "prepare.cpus=2"]
+    started = submit(cluster, *prepare(run), *larger, options=("--no-wait", "--submission-id", "to-be-stopped"))
     assert started.returncode == 0, started.stdout + started.stderr
     for _ in range(600):
         if content(run):
@@ -85,11 +86,13 @@ def test_a_job_that_is_stopped_lets_go_of_its_run_and_goes_on_when_it_is_submitt
     stopped = ray(cluster, "job", "stop", "to-be-stopped")
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
     assert "was stopped" in (told := ray(cluster, "job", "status", "to-be-stopped")).stdout + told.stderr
-    before = content(run)
-    assert 0 < len(before) < len(content(prepared))
+    before = {file: (run / file).stat().st_mtime_ns for file in content(run)}
     assert "the same command goes on from here" in ray(cluster, "job", "logs", "to-be-stopped").stdout
     assert not (run / ".lock").exists()
     assert not [path for path in run.rglob(".*") if path.is_file()]
-    done = submit(cluster, *slowly)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    assert content(run) == content(prepared)
+    for folder in (run, whole):
+        done = submit(cluster, *prepare(folder), *larger)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    assert 0 < len(before) < len(content(whole))
+    assert content(run) == content(whole)
+    assert {file: (run / file).stat().st_mtime_ns for file in before} == before

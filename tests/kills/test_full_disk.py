@@ -1,0 +1,47 @@
+"""A disk that is full in the midst of a stage, on a small file system of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kills.test_matrix import content, folder_of
+from local.smoke import TASK, job
+
+pytestmark = pytest.mark.local
+
+LEFT = 48 << 10
+"""Bytes for what a stage writes at its start and for some of its units."""
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("file systems cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_is_named_and_the_stage_goes_on_once_there_is_space(disk: Path, smoke_run: Path) -> None:
+    run, filler = disk / "run", disk / "filler"
+    shutil.copytree(smoke_run, run, ignore=shutil.ignore_patterns(f"generate-{TASK}-*", f"pairs-{TASK}-*"))
+    filler.write_bytes(bytes(shutil.disk_usage(disk).free - LEFT))
+    stopped = job("generate_pairs", run, "--set", "run.min_free_mib=0")
+    assert stopped.returncode == 1, stopped.stdout[-2000:] + stopped.stderr[-2000:]
+    said = stopped.stderr.splitlines()[-1]
+    assert said.startswith(f"error: no free space in {run}")
+    assert "MiB are left" in said
+    stage = folder_of(run, f"generate-{TASK}")
+    assert not (stage / "manifest.json").exists()
+    done = {file: file.stat().st_mtime_ns for file in stage.glob("judged/unit-*.parquet")}
+    filler.unlink()
+    resumed = job("generate_pairs", run)
+    assert resumed.returncode == 0, resumed.stdout[-2000:] + resumed.stderr[-2000:]
+    assert content(stage) == content(folder_of(smoke_run, f"generate-{TASK}"))
+    assert {file: file.stat().st_mtime_ns for file in done} == done
