@@ -32,7 +32,7 @@ def arguments(name: str, run: Path, *extra: str, config: str = "smoke.yaml") -> 
 
 
 def job(
-    name: str, run: Path, *extra: str, config: str = "smoke.yaml", timeout: float = 580
+    name: str, run: Path, *extra: str, config: str = "smoke.yaml", timeout: float = 1100
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *arguments(name, run, *extra, config=config)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, env={**os.environ})
