@@ -140,7 +140,7 @@ def test_policy_and_reference_round_alike_in_bfloat16_and_chance_takes_no_part(f
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("stage", [2, 3])
+@pytest.mark.parametrize("stage", [pytest.param(2, marks=pytest.mark.long), 3])
 def test_deepspeed_trains_every_family_in_bfloat16(stage, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

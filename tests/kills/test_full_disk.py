@@ -32,7 +32,8 @@ def test_a_full_disk_is_named_and_the_stage_goes_on_once_there_is_space(disk: Pa
     run, filler = disk / "run", disk / "filler"
     shutil.copytree(smoke_run, run, ignore=shutil.ignore_patterns(f"generate-{TASK}-*", f"pairs-{TASK}-*"))
     filler.write_bytes(bytes(shutil.disk_usage(disk).free - LEFT))
-    stopped = job("generate_pairs", run, "--set", "run.min_free_mib=0")
+    arguments = ("generate_pairs", run, "--set", "run.min_free_mib=0")
+    stopped = job(*arguments)
     assert stopped.returncode == 1, stopped.stdout[-2000:] + stopped.stderr[-2000:]
     said = stopped.stderr.splitlines()[-1]
     assert said.startswith(f"error: no free space in {run}")
@@ -41,7 +42,7 @@ def test_a_full_disk_is_named_and_the_stage_goes_on_once_there_is_space(disk: Pa
     assert not (stage / "manifest.json").exists()
     done = {file: file.stat().st_mtime_ns for file in stage.glob("judged/unit-*.parquet")}
     filler.unlink()
-    resumed = job("generate_pairs", run)
+    resumed = job(*arguments)
     assert resumed.returncode == 0, resumed.stdout[-2000:] + resumed.stderr[-2000:]
     assert content(stage) == content(folder_of(smoke_run, f"generate-{TASK}"))
     assert {file: file.stat().st_mtime_ns for file in done} == done

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from local.smoke import job
+from local.smoke import TASK, job
 
 from urm_ray import schema, store
 from urm_ray.scenes.preferences import Scenes
@@ -70,9 +70,8 @@ def test_bad_rows_cost_themselves_alone(tmp_path: Path) -> None:
         "train_pairs": 8,
         "train_points": 8,
     }
-    done = job(
-        "prepare_data", tmp_path / "run", *[x for k, v in settings.items() for x in ("--set", f"prepare.{k}={v}")]
-    )
+    given = [f"tasks=[{TASK}]", *(f"prepare.{key}={value}" for key, value in settings.items())]
+    done = job("prepare_data", tmp_path / "run", *[word for setting in given for word in ("--set", setting)])
     assert done.returncode == 0, done.stderr[-2000:]
     folder = next((tmp_path / "run").glob("prepare-*"))
     quarantine = [row for file in folder.rglob("quarantine/*/*.parquet") for row in pq.read_table(file).to_pylist()]

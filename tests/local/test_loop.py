@@ -122,7 +122,7 @@ def test_plan_prints_the_stages_and_does_nothing(run: Path) -> None:
     assert " done " in lines[f"generate-{TASK}"]
     assert " done " in lines[f"pairs-{TASK}"]
     assert " to do " in lines[f"dpo-{TASK}"]
-    assert len(list(run.glob("dpo-*"))) == 1
+    assert len(list(run.glob(f"dpo-{TASK}-*"))) == 1
 
 
 def test_other_pairs_are_made_of_verdicts_that_are_there(run: Path, tmp_path: Path) -> None:
