@@ -40,6 +40,22 @@ def test_a_training_runs_where_it_is_sent(scaling):
     assert scaling(use_gpu=True).label_selector is None
 
 
+@pytest.mark.parametrize(
+    ("settings", "capabilities", "warned"),
+    [
+        ({"bf16": True}, {"avx2": True, "avx512_bf16": False}, True),
+        ({"bf16": True}, {"avx512_bf16": True}, False),
+        ({"bf16": True}, {"architecture": "aarch64", "bf16": True}, False),
+        ({"bf16": True, "use_gpu": True}, {"avx2": True}, False),
+        ({"bf16": False}, {"avx2": True}, False),
+    ],
+)
+def test_bfloat16_is_warned_of_where_a_cpu_has_none(settings, capabilities, warned):
+    said = launch.slow_precision(RewardConfig(**settings), capabilities)
+    assert (said is not None) == warned
+    assert said is None or "set bf16 to false" in said
+
+
 def test_where_a_training_runs_changes_no_result():
     sent = {"reward": {"accelerator_type": "H100"}}
     assert Config(**sent).digest_of("reward") == Config().digest_of("reward")  # type: ignore[arg-type]

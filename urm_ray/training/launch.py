@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,17 @@ def trained(stage: Stage) -> bool:
     return store.exists(stage.path("history.json"))
 
 
+def slow_precision(config: TrainConfig, capabilities: Mapping[str, Any]) -> str | None:
+    """A warning where workers on a CPU would train in bfloat16 that it has no instructions for.
+
+    capabilities: of `torch.cpu.get_capabilities`.
+    """
+    native = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
+    if not config.bf16 or config.use_gpu or any(capabilities.get(name) for name in native):
+        return None
+    return "warning: this CPU has no instructions for bfloat16, which is tens of times slower here: set bf16 to false"
+
+
 def start_worker(config: TrainConfig, stage_uri: str) -> str:
     """Sets up torch and DeepSpeed on a worker, before any model is loaded (ZeRO-3 needs that).
 
@@ -102,6 +113,8 @@ def start_worker(config: TrainConfig, stage_uri: str) -> str:
         scratch.mkdir(parents=True)
     torch.distributed.barrier()
     context = ray.train.get_context()
+    if context.get_world_rank() == 0 and (warning := slow_precision(config, torch.cpu.get_capabilities())):
+        sys.stderr.write(f"{warning}\n")
     if context.get_world_rank() == 0 and context.get_world_size() < config.workers:
         carried = config.workers // context.get_world_size()
         sys.stdout.write(f"{context.get_world_size()} of {config.workers} workers: each does the work of {carried}\n")
