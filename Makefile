@@ -2,7 +2,7 @@
 #   make quickstart   sets up and runs the whole loop on the embedded world
 #   make test         sets up and passes the tests
 #   make test-vllm    builds an environment with vLLM for CPUs (7 GB) and holds it against transformers
-#   make experiments  the paper's experiments in miniature, 78 minutes on 2 cores; goes on where it was stopped
+#   make experiments  the paper's experiments in miniature, over an hour on 2 cores; goes on where it was stopped
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready-$(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-12)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from PIL import Image
 
 from urm_ray import schema
@@ -199,6 +201,19 @@ def prefer_darker(question: Question) -> Reading:
         winner = 2 if shades[0] == shades[1] else int(shades[1] < shades[0])
         return Reading([0.8 if i == winner else 0.1 for i in range(3)], 1.0)
     return Reading([float(value == max(1, 5 - shades[0])) for value in range(1, 6)], 1.0)
+
+
+@contextmanager
+def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
+    """A file system with nothing on it; it takes rights that not everybody has."""
+    folder.mkdir()
+    size = f"size={mebibytes}m"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)], capture_output=True).returncode:
+        pytest.skip("this user may not mount a file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def run_python(*arguments: str, timeout: float = 110, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -2,12 +2,11 @@ import errno
 import itertools
 import os
 import random
-import subprocess
 import threading
 
 import pyarrow as pa
 import pytest
-from helpers import run_python
+from helpers import run_python, small_disk
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -215,19 +214,8 @@ def test_a_folder_is_uploaded_anew_and_found_again(tmp_path):
     assert store.size_of(store.join(target, "sub/weights")) == 3
 
 
-def full_disk(tmp_path):
-    """A file system of 1 MiB with nothing on it; it takes rights that not everybody has."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("this user may not mount a file system")
-    return folder
-
-
 def test_a_full_disk_is_named_with_what_is_left_and_what_is_needed_and_later_the_file_is_written(tmp_path):
-    folder = full_disk(tmp_path)
-    try:
+    with small_disk(tmp_path / "disk", 1) as folder:
         ballast, file = folder / "ballast", str(folder / "part" / "unit.parquet")
         ballast.write_bytes(b"x" * 700_000)
         with pytest.raises(StoreError, match=r"no free space in .*/part/unit.parquet: 0\.\d MiB are left, 0.6 MiB"):
@@ -236,8 +224,6 @@ def test_a_full_disk_is_named_with_what_is_left_and_what_is_needed_and_later_the
         ballast.unlink()
         store.write_bytes(file, b"y" * 600_000)
         assert os.listdir(folder / "part") == ["unit.parquet"]
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])

@@ -130,6 +130,7 @@ class TrainConfig(Placement):
     use_gpu: bool = False
     zero_stage: Literal[0, 1, 2, 3] = 2
     bf16: bool = False
+    """CPUs without instructions for bfloat16 are tens of times slower with it; a training warns of that."""
     steps: int = Field(100, ge=1)
     batch: int = Field(8, ge=1)
     """Rows of one micro-batch of one worker."""

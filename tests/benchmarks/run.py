@@ -95,7 +95,7 @@ BENCHMARKS: dict[str, tuple[str, dict[str, object], str]] = {
         {"files": 100, "rows": 16, "late": 0.03},
         "units counted and read by the driver, of storage that answers after 30 ms",
     ),
-    "scaling": ("scaling", {"prompts": 500, "seconds": 0.05, "unit_rows": 10}, "1, 2, 4 and 8 sleeping actors"),
+    "scaling": ("scaling", {"prompts": 1000, "seconds": 0.05, "unit_rows": 10}, "1, 2, 4 and 8 sleeping actors"),
 }
 """By name: the module whose `benchmark(rounds, **options)` returns a `rounds.Result`, options, and what it is about."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers import small_disk
 from kills.test_matrix import content, folder_of
 from local.smoke import TASK, job
 
@@ -19,13 +19,8 @@ LEFT = 48 << 10
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("file systems cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", 64) as folder:
+        yield folder
 
 
 def test_a_full_disk_is_named_and_the_stage_goes_on_once_there_is_space(disk: Path, smoke_run: Path) -> None:
@@ -41,6 +36,7 @@ def test_a_full_disk_is_named_and_the_stage_goes_on_once_there_is_space(disk: Pa
     stage = folder_of(run, f"generate-{TASK}")
     assert not (stage / "manifest.json").exists()
     done = {file: file.stat().st_mtime_ns for file in stage.glob("judged/unit-*.parquet")}
+    assert done, "the disk was full before there was any unit"
     filler.unlink()
     resumed = job(*arguments)
     assert resumed.returncode == 0, resumed.stdout[-2000:] + resumed.stderr[-2000:]
