@@ -109,7 +109,9 @@ class WriteUnits:
         name = digest(sorted(rows[self.id_column].to_pylist()))
         try:
             store.write_table(store.join(_fragment_folder(self.folder, unit), f"{name}.parquet"), rows)
-        except FileNotFoundError:  # a writer that had these rows too has joined the unit and tidied up
+        except (FileNotFoundError, FileExistsError):
+            # A writer that had these rows too has joined the unit and tidied up. Where the folder goes while it is
+            # made, pyarrow says that something else of its name is there.
             if not store.exists(store.join(self.folder, file_name(unit))):
                 raise
         self.join(unit, total)
