@@ -22,18 +22,18 @@ def parts_of(model: Any, run: Callable[[], int]) -> dict[str, float]:
     counted = {"calls": 0, "tokens": 0}
 
     def watch(name: str, module: nn.Module) -> list[Any]:
-        def before(_: nn.Module, positional: Any, named: Any) -> None:
+        def before(*_: Any) -> None:
             begun[name] = time.perf_counter()
-            if name == "language":
+
+        def after(_: nn.Module, positional: Any, named: Any, output: Any) -> None:
+            spent[name] += time.perf_counter() - begun[name]
+            if name == "language":  # counted here, where a pass that was begun for its inputs alone does not come
                 counted["calls"] += 1
                 read = named.get("inputs_embeds")
                 read = named.get("input_ids") if read is None else read
                 counted["tokens"] += read.shape[0] * read.shape[1]
 
-        def after(*_: Any) -> None:
-            spent[name] += time.perf_counter() - begun[name]
-
-        return [module.register_forward_pre_hook(before, with_kwargs=True), module.register_forward_hook(after)]
+        return [module.register_forward_pre_hook(before), module.register_forward_hook(after, with_kwargs=True)]
 
     hooks = [*watch("vision", eyes), *watch("language", inner.language_model)]
     start = time.perf_counter()

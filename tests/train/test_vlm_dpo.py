@@ -20,7 +20,7 @@ def weights(path: str) -> dict[str, Any]:
     return load_vlm(path, device="cpu")[0].state_dict()
 
 
-@pytest.mark.parametrize("zero_stage", some(2, quick=(0, 3)))
+@pytest.mark.parametrize("zero_stage", some(0, 2, quick=(3,)))
 def test_ranks_with_pictures_clips_and_neither_keep_in_step(
     zero_stage: int, ray_here: None, stage: Stage, answer_file: str
 ) -> None:
@@ -37,6 +37,7 @@ def test_ranks_with_pictures_clips_and_neither_keep_in_step(
     assert set(moved(before, after)) == set(before), "some trainable tensor never moved"
 
 
+@pytest.mark.long
 def test_adapters_under_zero_3_are_merged_into_a_plain_folder(ray_here: None, stage: Stage, answer_file: str) -> None:
     lora = {"lora": {"rank": 4, "alpha": 8}, "train_vision": False}
     history = train_vlm_dpo(stage, answer_file, zero_stage=3, lr=1e-2, **lora)
