@@ -46,9 +46,9 @@ class Nodes:
         )
 
     def workers(self, title: str) -> list[psutil.Process]:
-        """Worker processes on the nodes whose title holds these words."""
+        """Worker processes on the nodes whose title holds these words; a node's own agents are none, and end it."""
         found = [process for node in self.nodes for process in _raylet(node).children(recursive=True)]
-        return [process for process in found if title in _title(process)]
+        return [process for process in found if title in _title(process) and "Agent" not in _title(process)]
 
     def busiest(self) -> Any:
         """The node with most workers at work."""
