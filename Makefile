@@ -1,13 +1,14 @@
-# Everything on a fresh Debian machine with Python 3.11, git, make and g++:
+# Everything on a fresh Debian machine with Python 3.11 and its venv module, git, make and g++:
 #   make quickstart   sets up and runs the whole loop on the embedded world
 #   make test         sets up and passes the tests
 #   make test-vllm    builds an environment with vLLM for CPUs (7 GB) and holds it against transformers
+#   make test-long    what is too long for that: every kill, autoscaling, object storage, fewer workers; hours on 2 cores
 #   make experiments  the paper's experiments in miniature, over an hour on 2 cores; goes on where it was stopped
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready-$(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-12)
 
-.PHONY: setup quickstart experiments test test-unit test-local test-train vllm test-vllm lint clean
+.PHONY: setup quickstart experiments test test-unit test-local test-train test-long vllm test-vllm lint clean
 
 # vLLM pins other releases of torch and transformers than trainings run with, so it has an environment of its own. On
 # machines with GPUs it is made of `vllm` in place of these builds for CPUs; `judge.vllm.python` names its interpreter.
@@ -41,6 +42,9 @@ test-local: setup
 
 test-train: setup
 	$(BIN)/python -m pytest -q -m "train and not long"
+
+test-long: setup
+	$(BIN)/python -m pytest -q -m long
 
 vllm: $(VLLM_STAMP)
 

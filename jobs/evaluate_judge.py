@@ -6,7 +6,8 @@ python jobs/evaluate_judge.py --judge runs/mine/reward-0123/model --benchmark mm
 python jobs/evaluate_judge.py --judge CodeGoat24/UnifiedReward-qwen-7b --protocol unifiedreward_qwen \\
   --readout generate --num-gpus 1 --benchmark vl_rewardbench --benchmark mmrb2=MMRB2 --out accuracy
 python jobs/evaluate_judge.py --recompute --out accuracy
-ray job submit --working-dir . -- python jobs/evaluate_judge.py --config jobs/configs/quickstart.yaml
+ray job submit --working-dir . --runtime-env cluster/runtime_env.yaml -- \\
+  python jobs/evaluate_judge.py --config jobs/configs/quickstart.yaml --set run.dir=/shared/runs/NAME
 """
 
 import sys

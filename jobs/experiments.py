@@ -3,7 +3,8 @@
 They are written to RUN/experiments.md and RUN/experiments.json; what is done is not done again.
 
 python jobs/experiments.py --config jobs/configs/experiments.yaml
-ray job submit --working-dir . -- python jobs/experiments.py --config jobs/configs/experiments.yaml
+ray job submit --working-dir . --runtime-env cluster/runtime_env.yaml -- \\
+  python jobs/experiments.py --config jobs/configs/experiments.yaml --set run.dir=/shared/runs/NAME
 """
 
 import sys

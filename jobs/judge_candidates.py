@@ -3,7 +3,8 @@
 What it finds is in `standings.csv` of the stage's folder, and in full in its parquet files.
 
 python jobs/judge_candidates.py --config jobs/configs/judge_my_images.yaml
-ray job submit --working-dir . -- python jobs/judge_candidates.py --config jobs/configs/judge_my_images.yaml
+ray job submit --working-dir . --runtime-env cluster/runtime_env.yaml -- \\
+  python jobs/judge_candidates.py --config jobs/configs/judge_my_images.yaml --set run.dir=/shared/runs/NAME
 """
 
 import sys

@@ -3,7 +3,8 @@
 Finished stages are not run again.
 
 python jobs/pipeline.py --config jobs/configs/quickstart.yaml
-ray job submit --working-dir . -- python jobs/pipeline.py --config jobs/configs/quickstart.yaml
+ray job submit --working-dir . --runtime-env cluster/runtime_env.yaml -- \\
+  python jobs/pipeline.py --config jobs/configs/quickstart.yaml --set run.dir=/shared/runs/NAME
 """
 
 import sys

@@ -6,7 +6,8 @@ python jobs/prepare_data.py --config jobs/configs/quickstart.yaml
 python jobs/prepare_data.py --source evalmuse --path downloads/EvalMuse --out prepared/evalmuse
 python jobs/prepare_data.py --mix jobs/configs/unifiedreward_mix.yaml --out prepared/unifiedreward
 python jobs/prepare_data.py --source videodpo --path downloads/VideoDPO --prompts prepared/videodpo_captions.txt
-ray job submit --working-dir . -- python jobs/prepare_data.py --config jobs/configs/quickstart.yaml
+ray job submit --working-dir . --runtime-env cluster/runtime_env.yaml -- \\
+  python jobs/prepare_data.py --config jobs/configs/quickstart.yaml --set run.dir=/shared/runs/NAME
 """
 
 import sys

@@ -2,7 +2,8 @@
 one that is still under way, without disturbing it.
 
 python jobs/report.py --config jobs/configs/quickstart.yaml
-ray job submit --working-dir . -- python jobs/report.py --config jobs/configs/quickstart.yaml
+ray job submit --working-dir . --runtime-env cluster/runtime_env.yaml -- \\
+  python jobs/report.py --config jobs/configs/quickstart.yaml --set run.dir=/shared/runs/NAME
 """
 
 import sys

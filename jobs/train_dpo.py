@@ -1,7 +1,8 @@
-"""Aligns the policy with the preference pairs by Diffusion-DPO.
+"""Aligns each policy with its preference pairs: Diffusion-DPO of what makes pictures and clips, DPO of VLMs that answer.
 
 python jobs/train_dpo.py --config jobs/configs/quickstart.yaml
-ray job submit --working-dir . -- python jobs/train_dpo.py --config jobs/configs/quickstart.yaml
+ray job submit --working-dir . --runtime-env cluster/runtime_env.yaml -- \\
+  python jobs/train_dpo.py --config jobs/configs/quickstart.yaml --set run.dir=/shared/runs/NAME
 """
 
 import sys

@@ -3,7 +3,8 @@
 What is prepared already is not prepared again.
 
 python jobs/train_reward.py --config jobs/configs/quickstart.yaml
-ray job submit --working-dir . -- python jobs/train_reward.py --config jobs/configs/quickstart.yaml
+ray job submit --working-dir . --runtime-env cluster/runtime_env.yaml -- \\
+  python jobs/train_reward.py --config jobs/configs/quickstart.yaml --set run.dir=/shared/runs/NAME
 """
 
 import sys

@@ -14,6 +14,7 @@ import yaml
 from local.smoke import OTHER, OWN, TASK, TASKS, job
 
 from urm_ray import schema
+from urm_ray.pipeline.mix_report import NOTED, point_scales
 
 pytestmark = pytest.mark.local
 
@@ -66,6 +67,9 @@ def test_report_json_holds_the_agreed_figures(run: Path) -> None:
     assert report["mix"] == json.loads((folder_of(run, "reward") / "mix.json").read_text())
     groups = {(group["task"], group["kind"]): group["rows"] for group in report["mix"]["groups"]}
     assert groups == {(task, kind): 60 for task in TASKS for kind in ("pair", "point")}
+    noted = json.loads((folder_of(run, "reward") / "model" / NOTED).read_text())
+    assert noted == point_scales(report["mix"])
+    assert set(noted) == set(TASKS)
     assert set(report["seconds"]["stages"]) == set(STAGES) - {"report"}
     assert report["seconds"]["total"] == pytest.approx(sum(report["seconds"]["stages"].values()), abs=0.01)
     assert "<html" in (run / "report.html").read_text()

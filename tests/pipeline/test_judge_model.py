@@ -7,6 +7,7 @@ from urm_ray import store
 from urm_ray.config_file import build
 from urm_ray.experiments.run import plan_experiments
 from urm_ray.pipeline.judge_model import judge_model
+from urm_ray.pipeline.mix_report import NOTED
 from urm_ray.pipeline.run import ALIGNMENT, STAGES, Run, key
 from urm_ray.pipeline.stages import run_steps
 from urm_ray.store import StoreError
@@ -38,6 +39,16 @@ def test_candidates_are_put_to_the_judge_that_was_given(settings, tmp_path):
     other = Run(build(settings))
     assert judge_model(other).digest != model.digest
     assert {name for name in before if before[name] != other.digests[name]} == set(before) - {f"prepare-{TASK}"}
+
+
+def test_a_judge_that_was_given_scores_on_the_scales_that_it_learned(settings, tmp_path):
+    store.write_json(str(tmp_path / "judge" / NOTED), {TASK: "1-4"})
+    run = Run(build(settings))
+    assert judge_model(run).scales == {TASK: "1-4"}
+    for wrong in ({TASK: "1-3000"}, {"cooking": "1-4"}, ["1-4"], {TASK: 4}):
+        store.write_json(str(tmp_path / "judge" / NOTED), wrong)
+        with pytest.raises(StoreError, match=rf"{NOTED} is not a scale of 1-5, .* for each task"):
+            judge_model(run)
 
 
 def test_a_judge_that_is_trained_is_taken_once_it_is_done(settings, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from urm_ray.models import checked
-from urm_ray.pipeline.mix_report import learned_scales
+from urm_ray.pipeline.mix_report import learned_scales, noted_scales
 from urm_ray.pipeline.run import Run
 
 
@@ -21,6 +21,7 @@ class JudgeModel:
 def judge_model(run: Run) -> JudgeModel:
     """StoreError while the judge that the run trains is not done."""
     if not run.trains_judge:
-        return JudgeModel(checked(run.config.judge.path), run.judge_digest, {})
+        path = checked(run.config.judge.path)
+        return JudgeModel(path, run.judge_digest, noted_scales(path))
     reward = run.finished("reward")
     return JudgeModel(reward.path("model"), reward.digest, learned_scales(reward))

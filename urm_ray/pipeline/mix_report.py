@@ -8,9 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import TypeAdapter, ValidationError
 
 from urm_ray import store
 from urm_ray.config_training import Task
+from urm_ray.file_systems import join
 from urm_ray.judge.protocol import OVERALL
 from urm_ray.judge.scale import SCALES
 from urm_ray.run_folder import Stage
@@ -19,6 +21,8 @@ from urm_ray.secrets import printed
 KINDS_OF_ROWS = ["task", "kind", "source", "scale", "dimension"]
 MIX = "mix.json"
 """The file of the reward stage that holds the report."""
+NOTED = "point_scales.json"
+"""The file beside a judge's weights that holds the scales it learned, for runs that are given that judge."""
 _COLUMNS = [*KINDS_OF_ROWS, "label", "rationale"]
 
 
@@ -70,6 +74,21 @@ def point_scales(mix: Mapping[str, Any]) -> dict[str, str]:
 def learned_scales(reward: Stage) -> dict[str, str]:
     """`point_scales` of what the judge of a finished stage was trained on."""
     return point_scales(store.read_json(reward.path(MIX)))
+
+
+def noted_scales(path: str) -> dict[str, str]:
+    """The scales that a judge learned, as `point_scales`, from beside its weights in a folder or at a URI; none of a
+    judge that nobody noted them of. StoreError where the file says anything else."""
+    place = join(path, NOTED)
+    if not store.exists(place):
+        return {}
+    try:
+        found = TypeAdapter(dict[Task, str]).validate_json(store.read_bytes(place))
+    except ValidationError:
+        found = None
+    if found is None or set(found.values()) - set(SCALES):
+        raise store.StoreError(f"{printed(place)} is not a scale of {', '.join(SCALES)} for each task")
+    return {str(task): scale for task, scale in found.items()}
 
 
 def _counted(file: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 from urm_ray import schema, store
 from urm_ray.models import checked
 from urm_ray.pipeline.context import connect
-from urm_ray.pipeline.mix_report import MIX, mix_lines, mix_report
+from urm_ray.pipeline.mix_report import MIX, NOTED, mix_lines, mix_report, point_scales
 from urm_ray.pipeline.mixture import mixture
 from urm_ray.pipeline.placement import need_workers
 from urm_ray.pipeline.run import Run
@@ -47,6 +47,7 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
     if not trained(stage):
         need_workers(stage.name, config)
         launch(reward_loop, settings, config, stage, rows)
+    store.write_json(stage.path("model", NOTED), point_scales(counted))
     store.delete_dir(stage.path("train"))
     history = store.read_json(stage.path("history.json"))
     return {"steps": history[-1]["step"], "final_loss": history[-1]["loss"]}
