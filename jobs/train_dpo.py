@@ -1,4 +1,4 @@
-"""Aligns each policy with its preference pairs: Diffusion-DPO of what makes pictures and clips, DPO of VLMs that answer.
+"""Aligns each policy with its preference pairs: Diffusion-DPO of pictures and clips, DPO of VLMs that answer.
 
 python jobs/train_dpo.py --config jobs/configs/quickstart.yaml
 ray job submit --working-dir . --runtime-env cluster/runtime_env.yaml -- \\
