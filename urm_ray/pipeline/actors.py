@@ -113,8 +113,9 @@ class Sample:
 class ReadCandidates:
     """Turns units of prompts into `schema.CANDIDATE_SET` rows with candidates that are there already."""
 
-    def __init__(self, path: str, task: Task, sampler_digest: str) -> None:
+    def __init__(self, path: str, task: Task, sampler_digest: str, care: Care | None = None) -> None:
         self.path, self.task, self.digest = path, task, sampler_digest
+        self.attempts = Attempts("reading candidates", care)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         return pa.concat_tables([self._unit(unit) for unit in batch.to_pylist()])
@@ -123,7 +124,9 @@ class ReadCandidates:
         from urm_ray.sources.candidates import candidate_file
 
         rows, file = read_unit(unit), candidate_file(local_copy(self.path), self.task)
-        sets = [{"candidates": file.of(i), "sampler_digest": self.digest} for i in rows["prompt_id"].to_pylist()]
+        ids = rows["prompt_id"].to_pylist()
+        read = [self.attempts.each(i, partial(file.of, i), partial(file.unread, i)) for i in ids]
+        sets = [{"candidates": candidates, "sampler_digest": self.digest} for candidates in read]
         return extend(rows, sets, [schema.CANDIDATE_SET.field(name) for name in ("candidates", "sampler_digest")])
 
 
