@@ -213,10 +213,14 @@ class Sift:
 
 
 class Score:
-    """Adds the figures of an independent scorer as a column of (candidate, figure, value) rows."""
+    """Adds the figures of an independent scorer as a column of (candidate, figure, value) rows, and why a prompt could
+    not be scored."""
 
-    FIELD = pa.field(
-        "figures", pa.list_(pa.struct([("index", pa.int32()), ("name", pa.string()), ("value", pa.float32())]))
+    FIELDS = (
+        pa.field(
+            "figures", pa.list_(pa.struct([("index", pa.int32()), ("name", pa.string()), ("value", pa.float32())]))
+        ),
+        pa.field("unscored", pa.string()),  # null where the scorer did its work
     )
 
     def __init__(self, scorer: str, model: str = "", care: Care | None = None) -> None:
@@ -226,11 +230,18 @@ class Score:
         self.scorer = load_scorer(scorer, model)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        from urm_ray.evaluation.scorer import figures_of
-
         columns = ["prompt_id", "prompt", "context", "candidates"]
         found = [
-            self.attempts.each(row["prompt_id"], partial(figures_of, self.scorer, row), lambda _: [])
+            self.attempts.each(row["prompt_id"], partial(self._scored, row), self._unscored)
             for row in batch.select(columns).to_pylist()
         ]
-        return extend(batch, [{"figures": figures} for figures in found], [self.FIELD])
+        return extend(batch, found, list(self.FIELDS))
+
+    def _scored(self, row: dict[str, Any]) -> dict[str, Any]:
+        from urm_ray.evaluation.scorer import figures_of
+
+        return {"figures": figures_of(self.scorer, row), "unscored": None}
+
+    @staticmethod
+    def _unscored(reason: str) -> dict[str, Any]:
+        return {"figures": [], "unscored": reason}

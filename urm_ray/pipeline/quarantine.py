@@ -17,6 +17,8 @@ from urm_ray.secrets import printed
 
 FOLDER = "quarantine"
 _ID = "prompt_id"
+SCORER = "scorer"
+"""What failed of a prompt that the independent scorer could not rate."""
 NO_FAULT = {*DROP_REASONS, SURPLUS}
 """Why a pair is dropped that nothing is wrong with."""
 _GOOD = ("first", "second", "tie", "score")
@@ -24,13 +26,15 @@ _GOOD = ("first", "second", "tie", "score")
 
 def failures(rows: pa.Table, stage: str) -> list[dict[str, Any]]:
     """`schema.QUARANTINE` rows of what failed in the rows of a stage: candidates that could not be made, verdicts that
-    could not be had, pairs that cannot be trained on. The rows themselves stay, with what did not fail in them."""
+    could not be had, prompts that could not be scored, pairs that cannot be trained on. The rows themselves stay, with
+    what did not fail in them."""
     found: list[tuple[str, str, str]]
     if "candidates" in rows.column_names:
         found = [
             *_within(rows, "candidates", "error", ("index",)),
             *_within(rows, "pair_verdicts", "reason", ("first", "second")),
             *_within(rows, "point_verdicts", "reason", ("index",)),
+            *_unscored(rows),
         ]
     elif "outcomes" in rows.column_names:
         found = list(_without_verdict(rows))
@@ -40,6 +44,14 @@ def failures(rows: pa.Table, stage: str) -> list[dict[str, Any]]:
             reasons = zip(rows[_ID].to_pylist(), rows[column].to_pylist(), strict=True)
             found += [(i, reason, "pair") for i, reason in reasons if reason and reason not in NO_FAULT]
     return [{"row_id": i, "stage": stage, "reason": reason, "detail": detail} for i, reason, detail in found]
+
+
+def _unscored(rows: pa.Table) -> list[tuple[str, str, str]]:
+    """(row, reason, which) of the prompts that the independent scorer failed at."""
+    if "unscored" not in rows.column_names:
+        return []
+    failed = rows.select([_ID, "unscored"]).filter(pc.is_valid(rows["unscored"]))
+    return [(row[_ID], row["unscored"], SCORER) for row in failed.to_pylist()]
 
 
 def _without_verdict(rows: pa.Table) -> Iterator[tuple[str, str, str]]:
@@ -93,3 +105,9 @@ def quarantined(stage: Stage, part: str) -> dict[str, int]:
     if reasons:
         print(printed(f"[{stage.name}] {sum(reasons.values())} failures are in {stage.path(FOLDER, part)}"), flush=True)
     return dict(reasons.most_common())
+
+
+def details(stage: Stage, part: str) -> Counter[str]:
+    """How often what failed of a row was the same, in a part of a stage."""
+    files = stage.units(f"{FOLDER}/{part}")
+    return Counter(detail for file in files for detail in store.read_table(file, ["detail"])["detail"].to_pylist())
