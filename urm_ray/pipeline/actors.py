@@ -230,17 +230,17 @@ class Score:
         self.scorer = load_scorer(scorer, model)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
+        from urm_ray.evaluation.scorer import figures_of
+
+        def scored(row: dict[str, Any]) -> dict[str, Any]:
+            return {"figures": figures_of(self.scorer, row), "unscored": None}
+
         columns = ["prompt_id", "prompt", "context", "candidates"]
         found = [
-            self.attempts.each(row["prompt_id"], partial(self._scored, row), self._unscored)
+            self.attempts.each(row["prompt_id"], partial(scored, row), self._unscored)
             for row in batch.select(columns).to_pylist()
         ]
         return extend(batch, found, list(self.FIELDS))
-
-    def _scored(self, row: dict[str, Any]) -> dict[str, Any]:
-        from urm_ray.evaluation.scorer import figures_of
-
-        return {"figures": figures_of(self.scorer, row), "unscored": None}
 
     @staticmethod
     def _unscored(reason: str) -> dict[str, Any]:
