@@ -1,22 +1,29 @@
-"""Samplers and judges that die, hang and fail at prompts that say so; all other prompts they do as one does."""
+"""Samplers, judges, scorers and readers that die, hang and fail at prompts that say so; others they do as one does."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import pyarrow as pa
 import reward_benchmarks.asking
 from PIL import Image
 
 from urm_ray.judge.engine import Question, Reading
 from urm_ray.media import encode_image
-from urm_ray.pipeline.actors import Judge, Sample
+from urm_ray.pipeline.actors import Judge, ReadCandidates, Sample
 from urm_ray.pipeline.ask_benchmarks import AskUnits
+from urm_ray.pipeline.evaluate_judge import AskUnit
+from urm_ray.sources.prompts import PromptFile
+from urm_ray.sources.registry import Part, Rejected
+
+NEVER = Path("/nowhere")
+"""Of what does not say "once"."""
 
 
 def act(words: str, who: str, once: Path) -> None:
@@ -116,3 +123,47 @@ class DyingAskUnits(AskUnits):
         scorer = JudgeScorer(DyingBenchmarkJudge(), protocol("unified"), 0.1)
         with patch.object(JudgeScorer, "load", lambda *_, **__: scorer):
             super().__init__(**arguments)
+
+
+class DyingAskUnit(AskUnit):
+    def __init__(self, **arguments: Any) -> None:
+        from urm_ray.judge.protocol import protocol
+        from urm_ray.judge.scorer import JudgeScorer
+
+        scorer = JudgeScorer(Engine(NEVER), protocol("unified"))
+        with patch.object(JudgeScorer, "load", lambda *_, **__: scorer):
+            super().__init__(**arguments)
+
+
+class DyingPrompts(PromptFile):
+    """A prompt file that is read by "the reader"."""
+
+    def read(self, part: Part, start: int, stop: int) -> Iterator[dict[str, Any] | Rejected]:
+        for row in super().read(part, start, stop):
+            if isinstance(row, dict):
+                act(row["prompt"], "reader", NEVER)
+            yield row
+
+
+_MEDIA = PromptFile.media
+
+
+def _dying_media(self: PromptFile, key: str, name: str) -> dict[str, Any] | str:
+    act(Path(name).stem, "decoder", NEVER)
+    return _MEDIA(self, key, name)
+
+
+class DyingReadCandidates(ReadCandidates):
+    """Reads pictures with "the decoder", which does what the names of the files say."""
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        with patch.object(PromptFile, "media", _dying_media):
+            return super().__call__(batch)
+
+
+class DyingScorer:
+    """The shade of a picture."""
+
+    def figures(self, prompt: str, candidate: Image.Image, context: Sequence[Any] = ()) -> dict[str, float | None]:
+        act(prompt, "scorer", NEVER)
+        return {"shade": float(candidate.getpixel((0, 0))[0])}  # type: ignore[index]

@@ -19,33 +19,40 @@ TASK: Task = "image_generation"
 LIMIT_S = 3.0
 
 
-def run_of(folder: Path, prompts: list[str], **pairs: Any) -> Run:
-    pool = {"actors": 1, "num_cpus": 0.3, "row_limit_s": LIMIT_S}
-    policy = {
+POOL = {"actors": 1, "num_cpus": 0.3, "row_limit_s": LIMIT_S}
+
+
+def settings_of(folder: Path, policy: dict[str, Any] | None = None, **sections: Any) -> Config:
+    """policy: more of its settings."""
+    own = {
         "path": "urm_ray.scenes:checkpoints/text_to_image",
         "sampler": {"candidates": 2},
-        "generate": {"unit_rows": 4, "sampler_pool": pool, "judge_pool": pool},
+        "generate": {"unit_rows": 4, "sampler_pool": POOL, "judge_pool": POOL},
     }
     settings: dict[str, Any] = {
         "run": {"dir": str(folder)},
         "tasks": [TASK],
         "judge": {"path": "urm_ray.scenes:checkpoints/vlm"},
-        "pairs": {"ties": "point", **pairs},
-        "policies": {TASK: policy},
+        "policies": {TASK: own | (policy or {})},
     }
-    run = Run(Config.model_validate(settings))
+    return Config.model_validate(settings | sections)
+
+
+def run_of(folder: Path, prompts: list[str], policy: dict[str, Any] | None = None, **pairs: Any) -> Run:
+    run = Run(settings_of(folder, policy, pairs={"ties": "point", **pairs}))
     prepared = run.stage("prepare", TASK)
     rows = [
         {"prompt_id": f"p{n:02d}", "task": TASK, "prompt": prompt, "context": [], "source": "made"}
         for n, prompt in enumerate(prompts)
     ]
-    store.write_table(prepared.path("train_prompts", "unit-000000.parquet"), schema.table_of(rows, schema.PROMPT))
+    for part in ("train_prompts", "heldout_prompts"):
+        store.write_table(prepared.path(part, "unit-000000.parquet"), schema.table_of(rows, schema.PROMPT))
     prepared.finish(0.0)
     return run
 
 
-def generated(folder: Path, prompts: list[str], **pairs: Any) -> Stage:
-    run, once = run_of(folder / "run", prompts, **pairs), folder / "once"
+def generated(folder: Path, prompts: list[str], policy: dict[str, Any] | None = None, **pairs: Any) -> Stage:
+    run, once = run_of(folder / "run", prompts, policy, **pairs), folder / "once"
     once.mkdir(parents=True)
     with (
         patch.object(generate_pairs, "Sample", type("Sample", (DyingSample,), {"once": once})),

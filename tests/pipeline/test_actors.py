@@ -1,4 +1,6 @@
 import random
+from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -15,6 +17,7 @@ from helpers import (
     point_verdict,
     prefer_darker,
     prompt_row,
+    shade_of,
 )
 from policies import picture_row
 
@@ -28,8 +31,10 @@ from urm_ray.media import encode_image
 from urm_ray.pairs.sifting import last_place
 from urm_ray.pipeline.actors import AskNothing, Judge, Sample, Score, Sift
 from urm_ray.pipeline.counts import gathered
+from urm_ray.pipeline.evaluate_policy import EVALUATED
 from urm_ray.pipeline.pair_actors import Encode, Reference
-from urm_ray.pipeline.units import UNIT, UNIT_ROWS, WriteUnits, plan
+from urm_ray.pipeline.units import UNIT, UNIT_ROWS, WriteUnits, mark_unit, plan
+from urm_ray.run_folder import Stage
 from urm_ray.scenes.grammar import parse
 from urm_ray.scenes.render import render
 
@@ -158,6 +163,34 @@ def test_scoring_adds_the_figures_of_the_configured_scorer():
     figures = Score("urm_ray.scenes.oracle:Oracle")(rows)["figures"].to_pylist()[0]
     assert {f["index"] for f in figures} == {0, 1}
     assert {f["name"] for f in figures} == {"colour", "shape", "count", "whole"}
+
+
+class BreaksAtTwo:
+    """A scorer that fails at one prompt, and has nothing to say about another."""
+
+    def figures(self, prompt: str, candidate: Any, context: Sequence[Any] = ()) -> dict[str, float | None]:
+        if prompt == "prompt 2":
+            raise ZeroDivisionError("bad")
+        return {"shade": None if prompt == "prompt 3" else float(shade_of(candidate))}
+
+
+def test_a_prompt_that_the_scorer_fails_at_is_put_aside_and_no_other_row_changes(tmp_path):
+    said = {"pair_verdicts": [], "point_verdicts": [], "scale": None, "judge_digest": "judge"}
+    rows = [candidate_set(2, prompt_id=f"p{n}", prompt=f"prompt {n}") | said for n in range(4)]
+    found = Score("pipeline.test_actors:BreaksAtTwo")(schema.table_of(rows, schema.JUDGED_SET))
+    stage = Stage(str(tmp_path), "evaluate", "0")
+    counts = WriteUnits(stage.path("after"), "prompt_id", EVALUATED, "evaluate")(
+        mark_unit(found, {"unit": 0, "rows": len(rows)})
+    )
+    reason = "scoring failed 2 times, at last because ZeroDivisionError: bad"
+    (file,) = stage.units("quarantine/after")
+    listed = {"row_id": "p2", "stage": "evaluate", "reason": reason, "detail": "scorer"}
+    assert store.read_table(file).to_pylist() == [listed]
+    assert gathered(counts)["put_aside", "scorer"] == 1
+    written = stage.rows("after")
+    assert written.select(schema.JUDGED_SET.names).to_pylist() == rows
+    assert [len(figures) for figures in written["figures"].to_pylist()] == [2, 2, 0, 0]
+    assert written["unscored"].to_pylist() == [None, None, reason, None]
 
 
 def test_sifted_units_become_encoded_units_whole_and_in_order(image_policy, tmp_path):

@@ -188,7 +188,7 @@ def unit(attempts: Attempts, bad: set[str], what=kill, single=None) -> dict[str,
 def test_a_unit_that_dies_is_looked_through_and_made_without_what_kills(bad):
     kept = ledger()
     found, ended = until_done(kept, lambda process: unit(process, bad))
-    assert ended == 1 + len(bad)  # with the unit, and once each alone: twice for one
+    assert ended == 1 + 2 * len(bad)  # with the unit, and twice each alone
     for key in "abcdef":
         assert (found[key] == key.upper()) is (key not in bad)
     assert {key for key in "abcdef" if f"judging {key}" in kept.aside} == bad
@@ -208,6 +208,51 @@ def test_a_unit_whose_process_died_of_something_else_is_made_whole():
     )
     assert ended == 1
     assert found == {key: key.upper() for key in "abcdef"}
+
+
+@pytest.mark.parametrize("innocent", "acf")
+@pytest.mark.parametrize("bad", [set(), {"b"}, {"e"}], ids=["no bad row", "b", "e"])
+def test_a_process_that_is_killed_while_a_unit_is_looked_through_costs_no_innocent_row(innocent, bad):
+    kept, joint, outside = ledger(), iter([True]), iter([True])
+
+    def alone(key: str) -> None:
+        if key in bad or (key == innocent and next(outside, None)):
+            kill()
+
+    def together() -> None:
+        if bad or next(joint, None):
+            kill()
+
+    found, ended = until_done(kept, lambda process: unit(process, bad or {"d"}, together, alone))
+    reason = f"judging failed 2 times, at last because {DIED}"
+    assert found == {key: reason if key in bad else key.upper() for key in "abcdef"}
+    assert ended == 1 + 1 + 2 * len(bad)  # the unit, the kill from outside, and twice for the row that is to blame
+    assert kept.aside.keys() == {f"judging {key}" for key in bad}
+
+
+def test_a_row_of_a_unit_that_failed_is_worked_on_alone_from_the_first():
+    attempts, begun, beside = process(ledger()), threading.Event(), []
+    failures = iter([ValueError("together")])
+
+    def other() -> None:
+        begun.set()
+        time.sleep(0.2)
+        beside.append("other")
+
+    def joint(aside: dict[str, str]) -> str:
+        thread.start()
+        begun.wait(10)
+        for error in failures:
+            raise error
+        return "done"
+
+    def joint_once(aside: dict[str, str]) -> str:
+        return "done" if beside else joint(aside)
+
+    thread = threading.Thread(target=lambda: attempts.each("another unit's", other, str))
+    found = attempts.together("unit 3", 1, joint_once, lambda: [("a", lambda: beside.append("a"))])
+    thread.join()
+    assert (found, beside) == ("done", ["other", "a"])
 
 
 def test_a_unit_that_dies_though_no_row_does_is_not_tried_for_ever():

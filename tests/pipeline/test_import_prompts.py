@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,16 +19,21 @@ from sources.native_videos import write_videodpo
 from urm_ray.config_file import build_as
 from urm_ray.config_mix import Mix
 from urm_ray.pipeline import import_prompts
+from urm_ray.pipeline.attempts import Care
+from urm_ray.pipeline.ledger import DIED, Ledger
 from urm_ray.sources.check import check_prompt
+from urm_ray.sources.media_folder import MediaFolder
 from urm_ray.sources.prompts import PromptFile
+from urm_ray.sources.questions import Questions
 from urm_ray.sources.registry import SourceError
+from urm_ray.store import StoreError
 
 MANY = {"train_prompts": 99}
 
 
 @pytest.fixture(autouse=True)
 def cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    def spread(work: Any, errands: Sequence[Any], cpus: float) -> Iterator[dict[str, Any]]:
+    def spread(work: Any, errands: Sequence[Any], cpus: float, unit_rows: int) -> Iterator[dict[str, Any]]:
         for errand in random.sample(list(errands), len(errands)):
             yield from work.work(*json.loads(json.dumps(errand)))
 
@@ -143,3 +149,81 @@ def test_a_file_that_cannot_hold_what_there_is_is_refused(tmp_path):
     with pytest.raises(SourceError, match=r"no usable prompt in .*: .*of another task"):
         taken(tmp_path / "p.jsonl", "questions", path, media=pictures, task="video_understanding")
     assert not [file for file in tmp_path.iterdir() if file.name.startswith("p.")]
+
+
+class GoneError(BaseException):
+    """Stands for the end of a process."""
+
+
+def ended() -> None:
+    raise GoneError
+
+
+def broken() -> None:
+    raise ZeroDivisionError("bad")
+
+
+def as_ray_does(work: Any, errands: Sequence[Any], cpus: float, unit_rows: int) -> Iterator[dict[str, Any]]:
+    """In place of `spread`: an errand whose process ended is done by another, from its beginning."""
+    work.share(Care(Ledger("import", 100, 0.05), 60.0), unit_rows)
+    for errand in errands:
+        for _ in range(9):
+            try:
+                yield from list(work.work(*errand))
+                break
+            except GoneError:
+                pass
+        else:
+            raise AssertionError("it would be tried for ever")
+
+
+@pytest.mark.parametrize(("what", "reason"), [(broken, "ZeroDivisionError: bad"), (ended, DIED)])
+def test_a_picture_that_breaks_or_kills_its_reader_costs_its_prompt_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: Any, reason: str
+) -> None:
+    write_questions(tmp_path / "set")
+    path, pictures = tmp_path / "set/llava_7b_v1_preference.json", str(tmp_path / "set/train2017")
+    taken(tmp_path / "good/p.jsonl", "questions", path, media=pictures)
+    read = MediaFolder.read
+
+    def poisoned(self: MediaFolder, media: Any) -> dict[str, Any]:
+        if media.path == "1.jpg":
+            what()
+        return read(self, media)
+
+    monkeypatch.setattr(MediaFolder, "read", poisoned)
+    monkeypatch.setattr(import_prompts, "spread", as_ray_does)
+    capsys.readouterr()
+    assert taken(tmp_path / "found/p.jsonl", "questions", path, media=pictures) == 2
+    left = (tmp_path / "good/p.jsonl").read_text().splitlines()
+    found = (tmp_path / "found/p.jsonl").read_text().splitlines()
+    assert [line for line in left if line in found] == found
+    assert f"1 left out: importing failed 2 times, at last because {reason}" in capsys.readouterr().out
+
+
+def test_a_unit_that_cannot_be_listed_is_not_tried_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_questions(tmp_path / "set")
+    monkeypatch.setattr(import_prompts, "spread", as_ray_does)
+    monkeypatch.setattr(Questions, "drafts", lambda *_: ended())
+    with pytest.raises(StoreError, match=f"unit 0 of questions failed 5 times, though its rows do not: {DIED}"):
+        taken(tmp_path / "p.jsonl", "questions", tmp_path / "set/llava_7b_v1_preference.json")
+
+
+def test_two_runs_do_not_write_one_file_at_once_and_a_file_beside_it_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pick_a_pic(tmp_path / "set")
+    file, spread, told = tmp_path / "out/captions.txt", import_prompts.spread, []
+
+    def meanwhile(*arguments: Any) -> Iterator[dict[str, Any]]:
+        monkeypatch.setattr(import_prompts, "spread", spread)
+        with pytest.raises(StoreError, match=rf"{file} is in use by process {os.getpid()}"):
+            taken(file, "pick-a-pic", tmp_path / "set")
+        told.append(taken(tmp_path / "out/others.txt", "pick-a-pic", tmp_path / "set", take=2))
+        yield from spread(*arguments)
+
+    monkeypatch.setattr(import_prompts, "spread", meanwhile)
+    assert taken(file, "pick-a-pic", tmp_path / "set") == 4
+    assert told == [2]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["captions.txt", "others.txt"]
+    assert taken(file, "pick-a-pic", tmp_path / "set") == 4

@@ -145,6 +145,18 @@ def test_a_part_of_a_unit_is_not_a_unit(units, tmp_path):
     assert len(fragments(folder, 0)) == 1
 
 
+def test_a_unit_that_was_begun_before_there_was_a_column_is_joined(units, tmp_path):
+    folder, rows = str(tmp_path), read_unit(units[0])
+    fewer = pa.schema([SCHEMA.field(name) for name in ("id", "value")])
+    WriteUnits(folder, "id", fewer)(rows.slice(0, 2))
+    WriteUnits(folder, "id", SCHEMA)(rows.slice(2))
+    found = store.read_table(f"{folder}/{file_name(0)}")
+    assert found.schema.equals(SCHEMA)
+    new = rows["id"][2].as_py()
+    wanted = {row["id"]: row["dropped"] if row["id"] == new else None for row in rows.to_pylist()}
+    assert {row["id"]: row["dropped"] for row in found.to_pylist()} == wanted
+
+
 def test_a_row_that_comes_twice_does_not_stand_in_for_one_that_is_missing(units, tmp_path):
     folder = str(tmp_path)
     rows = read_unit(units[0])

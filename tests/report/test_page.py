@@ -338,3 +338,12 @@ def test_reward_hacking_is_said_at_the_top_and_beside_the_figures(tmp_path: Path
     assert page.text.count("Reward hacking: the judge's own score rose and whole fell") == 2
     assert page.text.count("there is none here") == 1
     assert sum(a.get("class") == "alarm" for a in page.all("p")) == 2
+
+
+def test_prompts_that_the_scorer_failed_at_are_named(tmp_path: Path) -> None:
+    sources = finished_run(tmp_path)
+    assert "scorer failed" not in page_of(sources).text
+    sources.of("baseline", TASK).finish(4.0, prompts=12, unscored=1)
+    sources.of("evaluate", TASK).finish(6.0, figures=policy_figures(), unscored=2)
+    said = "The scorer failed at 1 prompt before and 2 prompts after, which its figures leave out."
+    assert said in page_of(sources).text

@@ -113,8 +113,9 @@ class Sample:
 class ReadCandidates:
     """Turns units of prompts into `schema.CANDIDATE_SET` rows with candidates that are there already."""
 
-    def __init__(self, path: str, task: Task, sampler_digest: str) -> None:
+    def __init__(self, path: str, task: Task, sampler_digest: str, care: Care | None = None) -> None:
         self.path, self.task, self.digest = path, task, sampler_digest
+        self.attempts = Attempts("reading candidates", care)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         return pa.concat_tables([self._unit(unit) for unit in batch.to_pylist()])
@@ -123,7 +124,9 @@ class ReadCandidates:
         from urm_ray.sources.candidates import candidate_file
 
         rows, file = read_unit(unit), candidate_file(local_copy(self.path), self.task)
-        sets = [{"candidates": file.of(i), "sampler_digest": self.digest} for i in rows["prompt_id"].to_pylist()]
+        ids = rows["prompt_id"].to_pylist()
+        read = [self.attempts.each(i, partial(file.of, i), partial(file.unread, i)) for i in ids]
+        sets = [{"candidates": candidates, "sampler_digest": self.digest} for candidates in read]
         return extend(rows, sets, [schema.CANDIDATE_SET.field(name) for name in ("candidates", "sampler_digest")])
 
 
@@ -210,10 +213,14 @@ class Sift:
 
 
 class Score:
-    """Adds the figures of an independent scorer as a column of (candidate, figure, value) rows."""
+    """Adds the figures of an independent scorer as a column of (candidate, figure, value) rows, and why a prompt could
+    not be scored."""
 
-    FIELD = pa.field(
-        "figures", pa.list_(pa.struct([("index", pa.int32()), ("name", pa.string()), ("value", pa.float32())]))
+    FIELDS = (
+        pa.field(
+            "figures", pa.list_(pa.struct([("index", pa.int32()), ("name", pa.string()), ("value", pa.float32())]))
+        ),
+        pa.field("unscored", pa.string()),  # null where the scorer did its work
     )
 
     def __init__(self, scorer: str, model: str = "", care: Care | None = None) -> None:
@@ -225,9 +232,16 @@ class Score:
     def __call__(self, batch: pa.Table) -> pa.Table:
         from urm_ray.evaluation.scorer import figures_of
 
+        def scored(row: dict[str, Any]) -> dict[str, Any]:
+            return {"figures": figures_of(self.scorer, row), "unscored": None}
+
         columns = ["prompt_id", "prompt", "context", "candidates"]
         found = [
-            self.attempts.each(row["prompt_id"], partial(figures_of, self.scorer, row), lambda _: [])
+            self.attempts.each(row["prompt_id"], partial(scored, row), self._unscored)
             for row in batch.select(columns).to_pylist()
         ]
-        return extend(batch, [{"figures": figures} for figures in found], [self.FIELD])
+        return extend(batch, found, list(self.FIELDS))
+
+    @staticmethod
+    def _unscored(reason: str) -> dict[str, Any]:
+        return {"figures": [], "unscored": reason}

@@ -2,7 +2,8 @@
 
 What can go wrong with one row is typed where it happens, as an undecodable picture is. This is for what is left: a
 crash in C, a process that the system ends for want of memory, a fault of the accelerator, work that never ends, an
-exception that nobody expected. A row costs its process twice at most, and its neighbours nothing.
+exception that nobody expected. A row costs its process twice at most, and once more where it was worked on together
+with others, for which none of them is to blame yet. Its neighbours it costs nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -69,22 +70,23 @@ class Attempts:
     def __reduce__(self) -> tuple[Any, ...]:
         return Attempts, (self.name, self.care)
 
-    def each(self, key: str, work: Callable[[], T], instead: Callable[[str], T], died: Sequence[str] = ()) -> T:
+    def each(self, key: str, work: Callable[[], T], instead: Callable[[str], T], suspect: bool = False) -> T:
         """What the work on a row returns, or `instead` of the reason for which it cannot be done.
 
-        died: how processes ended before that may have died of this row. What is wrong with all rows, such as a server
-        that is not there, is raised; StoreError where too many rows cannot be done.
+        suspect: a row of a unit that failed, which is worked on alone from the first. What is wrong with all rows, such
+        as a server that is not there, is raised; StoreError where too many rows cannot be done.
         """
         mark = f"{self.name} {key}"
-        with self.gate.beside():
-            earlier = [*died, *self.ledger.begin(mark)]
-            if not earlier and (done := self._tried(mark, work, 1)) is not None:
-                self.ledger.end(mark)
-                return done[0]
-            if earlier:
-                self.ledger.withdraw(mark)
+        if not suspect:
+            with self.gate.beside():
+                earlier = self.ledger.begin(mark)
+                if not earlier and (done := self._tried(mark, work, 1)) is not None:
+                    self.ledger.end(mark)
+                    return done[0]
+                if earlier:
+                    self.ledger.withdraw(mark)
         with self.gate.alone():
-            while len(earlier := [*died, *self.ledger.earlier(mark)]) < MOST:
+            while len(earlier := self.ledger.earlier(mark)) < MOST:
                 self.ledger.begin(mark)
                 if (done := self._tried(mark, work, 1)) is not None:
                     self.ledger.end(mark)
@@ -110,7 +112,7 @@ class Attempts:
         """
         mark = f"{self.name} {unit}"
         while len(died := self.ledger.earlier(mark)) < MOST_OF_A_UNIT:
-            aside = self._looked_through(mark, rows, look, died) if died else {}
+            aside = self._looked_through(mark, rows, look) if died else {}
             with self.gate.alone() if died else self.gate.beside():
                 self.ledger.begin(mark)
                 if (done := self._tried(mark, partial(joint, aside), rows)) is not None:
@@ -119,15 +121,19 @@ class Attempts:
         raise StoreError(f"{mark} failed {len(died)} times, though its rows do not: {died[-1]}")
 
     def _looked_through(
-        self, mark: str, rows: int, look: Callable[[], Iterable[tuple[str, Callable[[], Any]]]], died: Sequence[str]
+        self, mark: str, rows: int, look: Callable[[], Iterable[tuple[str, Callable[[], Any]]]]
     ) -> dict[str, str]:
-        """The rows of a unit that cannot be done, each with its reason."""
+        """The rows of a unit that cannot be done, each with its reason.
+
+        That the unit failed counts against no row of it: one kill from outside in the midst of an innocent row would
+        make two.
+        """
         looking, aside = f"{mark}, row by row", dict[str, str]()
         if len(ended := self.ledger.begin(looking)) > MOST * rows + MOST_OF_A_UNIT:
             # What ends it is not the work on a row, but what finds the rows.
             raise StoreError(f"{mark} failed {len(ended)} times while its rows were looked through: {ended[-1]}")
         for key, work in look():
-            self.each(key, work, partial(aside.__setitem__, key), died[:1])
+            self.each(key, work, partial(aside.__setitem__, key), suspect=True)
         self.ledger.end(looking)
         return aside
 

@@ -53,6 +53,7 @@ def found_in(rows: pa.Table) -> Counts:
     found: Counts = Counter()
     if "candidates" in rows.column_names:
         found["candidates", ""] += pc.struct_field(pc.list_flatten(rows["candidates"]), "error").null_count
+    if {"candidates", "outcomes"} & set(rows.column_names):
         found += verdicts_in(rows)
         for failure in failures(rows, ""):
             found["put_aside", part_of(failure["detail"])] += 1
@@ -66,8 +67,10 @@ def found_in(rows: pa.Table) -> Counts:
 def verdicts_in(rows: pa.Table) -> Counts:
     """Verdicts by their outcome."""
     found: Counts = Counter()
-    for column in {"pair_verdicts", "point_verdicts"} & set(rows.column_names):
-        outcomes = pc.struct_field(pc.list_flatten(rows[column]), "outcome")
+    for column in {"pair_verdicts", "point_verdicts", "outcomes"} & set(rows.column_names):
+        outcomes = pc.list_flatten(rows[column])
+        if column != "outcomes":
+            outcomes = pc.struct_field(outcomes, "outcome")
         for one in pc.value_counts(outcomes).to_pylist():
             found["verdicts", one["values"]] += one["counts"]
     return found

@@ -15,11 +15,12 @@ from urm_ray.evaluation.preferences import agreement, ask_preferences, unanswere
 from urm_ray.models import checked
 from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.context import connect
-from urm_ray.pipeline.counts import Counts, noted, of_row
+from urm_ray.pipeline.counts import found_in, noted, of_row
 from urm_ray.pipeline.ledger import SharedLedger
 from urm_ray.pipeline.placement import need_pools
 from urm_ray.pipeline.pools import bind, judge_pool, use_threads
 from urm_ray.pipeline.progress import Progress
+from urm_ray.pipeline.quarantine import quarantined, write_failures
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.units import file_name, pending
 from urm_ray.run_folder import Stage
@@ -43,7 +44,8 @@ RESULT = pa.schema(
 
 
 class AskUnit:
-    """Puts one file of held-out preferences to a judge and writes its answers."""
+    """Puts one file of held-out preferences to a judge and writes its answers. stage: under whose name preferences
+    without a verdict are put aside."""
 
     def __init__(
         self,
@@ -53,12 +55,14 @@ class AskUnit:
         num_cpus: float,
         min_mass: float,
         care: Care | None = None,
+        stage: str = "judge",
     ) -> None:
         from urm_ray.judge.scorer import JudgeScorer
 
         use_threads(num_cpus)
         self.attempts = Attempts("asking about", care)
         self.scorer, self.folder = JudgeScorer.load(path, JudgeConfig(**config), min_mass), folder
+        self.stage = stage
         self.spent = self.scorer.spent
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -68,10 +72,10 @@ class AskUnit:
             results = self.attempts.together(
                 f"unit {unit['unit']}", len(rows), partial(self._joint, rows), partial(self._each, rows)
             )
-            table = pa.Table.from_pylist(results, RESULT)
-            store.write_table(store.join(self.folder, file_name(unit["unit"])), table)
-            said = Counts(("verdicts", outcome) for result in results for outcome in result["outcomes"])
-            counts.append(noted(pa.table({"rows": [len(rows)]}), "counts", said))
+            table, file = pa.Table.from_pylist(results, RESULT), file_name(unit["unit"])
+            write_failures(self.folder, file, table, self.stage)  # first: the unit's own file is what makes it done
+            store.write_table(store.join(self.folder, file), table)
+            counts.append(noted(pa.table({"rows": [len(rows)]}), "counts", found_in(table)))
         return pa.concat_tables(counts)
 
     def _joint(self, rows: list[dict[str, Any]], aside: dict[str, str]) -> list[dict[str, Any]]:
@@ -108,6 +112,7 @@ def _ask(run: Run, stage: Stage, name: str, path: str, files: list[str], min_mas
             num_cpus=judge.actors.num_cpus,
             min_mass=min_mass,
             care=Care(ledger, judge.actors.row_limit_s),
+            stage=stage.name,
         ),
         batch_size=1,
         batch_format="pyarrow",
@@ -137,4 +142,4 @@ def evaluate_judge(run: Run, stage: Stage) -> dict[str, Any]:
             found = figures[task][name] = agreement(own, run.config.run.seed, judge.resamples)
             shown = {k: v["value"] for k, v in found.items() if isinstance(v, dict)}
             print(f"[judge] {name}, {task}: {shown}", flush=True)
-    return {"figures": figures}
+    return {"figures": figures, "quarantined": {name: quarantined(stage, name) for name in models}}

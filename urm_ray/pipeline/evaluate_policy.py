@@ -16,13 +16,13 @@ from urm_ray.pipeline.balance import Pools
 from urm_ray.pipeline.judge_model import judge_model
 from urm_ray.pipeline.ledger import SharedLedger
 from urm_ray.pipeline.pools import actor_pool, bind, judge_pool
-from urm_ray.pipeline.quarantine import quarantined
+from urm_ray.pipeline.quarantine import SCORER, details, quarantined
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, stream_units
 from urm_ray.run_folder import Stage
 from urm_ray.sources.registry import SourceError
 
-EVALUATED = pa.schema([*schema.JUDGED_SET, Score.FIELD])
+EVALUATED = pa.schema([*schema.JUDGED_SET, *Score.FIELDS])
 FIGURE_COLUMNS = ["prompt_id", "prompt", "point_verdicts", "figures"]
 
 
@@ -51,7 +51,8 @@ def evaluate_policy(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
 def _measure(run: Run, stage: Stage, task: Task, part: str, path: str, weights: str) -> dict[str, Any]:
     """Writes what the policy in a folder makes of the held-out prompts, judged and scored, as a part of a stage.
 
-    weights: their digest. Returns the number of prompts and, where its pools share a budget, their sizes.
+    weights: their digest. Returns the number of prompts, what was put aside, how many prompts the scorer failed at and,
+    where its pools share a budget, their sizes.
     """
     judge, settings, dump = judge_model(run), run.config.policy(task).evaluate, run.config.model_dump()
     pools = Pools(stage, settings.pools, settings.budget)
@@ -116,5 +117,6 @@ def _measure(run: Run, stage: Stage, task: Task, part: str, path: str, weights: 
         stage=stage,
         pools=pools,
     )
-    quarantined(stage, part)
-    return {"prompts": sum(store.row_counts(files))} | pools.facts()
+    facts = {"prompts": sum(store.row_counts(files)), "quarantined": quarantined(stage, part)}
+    facts["unscored"] = details(stage, part)[SCORER]
+    return facts | pools.facts()

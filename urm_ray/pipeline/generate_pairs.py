@@ -101,7 +101,8 @@ def _candidates(run: Run, stage: Stage, task: Task, units: Any, ledger: SharedLe
     own = run.config.policy(task)
     if own.candidates_path:
         sampler_digest = schema.digest("candidates", fingerprint(own.candidates_path))
-        read = ReadCandidates(own.candidates_path, task, sampler_digest)
+        care = Care(ledger, own.generate.sampler_pool.row_limit_s)
+        read = ReadCandidates(own.candidates_path, task, sampler_digest, care)
         return units.map_batches(read, batch_size=1, batch_format="pyarrow", num_cpus=LIGHT)
     pool = pools["sampler_pool"]
     sample = bind(

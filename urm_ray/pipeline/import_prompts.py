@@ -8,10 +8,12 @@ read. What this process holds are the lots of all prompts and the words of those
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,11 @@ import ray
 from urm_ray import store
 from urm_ray.config_mix import Mix, MixSource, WebConfig
 from urm_ray.exports.files import MediaFiles
+from urm_ray.lock import LockedError, held
+from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.context import connect
-from urm_ray.pipeline.import_sources import MOST_BLOCKS, place
+from urm_ray.pipeline.import_sources import MOST_BLOCKS, PUT_ASIDE_SHARE, ROW_LIMIT_S, place
+from urm_ray.pipeline.ledger import SharedLedger
 from urm_ray.schema import MEDIA, digest
 from urm_ray.sources.check import MAX_CHARACTERS, text_problem
 from urm_ray.sources.choice import lot
@@ -45,6 +50,7 @@ FOUND = pa.schema(
     ]
 )
 """What a worker finds. Without `prompt`: that there is one; without `lot`: a record that gives none."""
+_NOTHING: dict[str, Any] = dict.fromkeys(FOUND.names)
 _KEYS = {"image": "images", "video": "videos"}
 
 
@@ -52,7 +58,12 @@ class AskedUnit:
     """Reads units of a source, whose path and media's path are local ones."""
 
     def __init__(self, source: MixSource, seed: int, web: WebConfig) -> None:
+        self.share(None, 1)
         self.source, self.seed, self.web = source, seed, web
+
+    def share(self, care: Care | None, rows: int) -> None:
+        """From now on the attempts of all copies of this object are in one ledger. rows: of a unit, at most."""
+        self.attempts, self.rows = Attempts("importing", care), rows
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         for errand in batch["errand"].to_pylist():
@@ -61,22 +72,34 @@ class AskedUnit:
 
     def work(self, number: int, unit: Unit, lots: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Each prompt once: that it is there, or, where lots are given, those prompts with their media."""
-        left, seen = set(lots), set()
-        nothing = dict.fromkeys(FOUND.names) | {"unit": number}
-        media = MediaFolder(self.source.media or self.source.path, self.web) if lots else None
+        if lots:
+            yield from self._read(number, unit, lots)
+        else:
+            # No row can be to blame by itself: they are read together, and nothing is decoded.
+            name = f"unit {number} of {self.source.source}"
+            yield from self.attempts.together(name, self.rows, lambda _: list(self._listed(number, unit)), lambda: ())
+
+    def _listed(self, number: int, unit: Unit) -> Iterator[dict[str, Any]]:
+        seen: set[str] = set()
         for draft in asked_reader(self.source).drafts(unit):
             problem = self._problem(draft)
             if isinstance(draft, Rejected) or problem:
-                if problem and media is None:
-                    yield nothing | {"problem": problem}
-                continue
-            own = lot(self.seed, _key(draft))
-            if media is None and own not in seen:
+                if problem:
+                    yield _NOTHING | {"unit": number, "problem": problem}
+            elif (own := lot(self.seed, _key(draft))) not in seen:
                 seen.add(own)
-                yield nothing | {"lot": own}
-            elif media is not None and own in left:
-                left.remove(own)
-                yield nothing | {"lot": own, "prompt": draft["prompt"]} | _context(draft, media)
+                yield _NOTHING | {"unit": number, "lot": own}
+
+    def _read(self, number: int, unit: Unit, lots: Sequence[str]) -> Iterator[dict[str, Any]]:
+        left, media = set(lots), MediaFolder(self.source.media or self.source.path, self.web)
+        for draft in asked_reader(self.source).drafts(unit):
+            if isinstance(draft, Rejected) or self._problem(draft) or (own := lot(self.seed, _key(draft))) not in left:
+                continue
+            left.remove(own)
+            # One prompt's media in memory at a time, so that they are tried one by one from the first.
+            name = f"{draft['key']} of {self.source.source}, {own}"
+            about = self.attempts.each(name, partial(_context, draft, media), lambda reason: {"problem": reason})
+            yield _NOTHING | {"unit": number, "lot": own, "prompt": draft["prompt"]} | about
 
     def _problem(self, draft: Draft | Rejected) -> str | None:
         """Why a record gives no prompt."""
@@ -111,9 +134,13 @@ def _context(draft: Draft, media: MediaFolder) -> dict[str, Any]:
         return {"problem": error.reason}
 
 
-def spread(work: AskedUnit, errands: Sequence[tuple[int, Unit, list[str]]], cpus: float) -> Iterator[dict[str, Any]]:
-    """What is found in units, on all nodes, in any order."""
+def spread(
+    work: AskedUnit, errands: Sequence[tuple[int, Unit, list[str]]], cpus: float, unit_rows: int
+) -> Iterator[dict[str, Any]]:
+    """What is found in units, of so many rows, on all nodes, in any order."""
     connect()
+    ledger = SharedLedger("import", sum(len(lots) or unit_rows for *_, lots in errands), PUT_ASIDE_SHARE)
+    work.share(Care(ledger, ROW_LIMIT_S), unit_rows)
     rows = ray.data.from_items(
         [{"errand": json.dumps(errand)} for errand in errands], override_num_blocks=min(len(errands), MOST_BLOCKS)
     ).map_batches(work, batch_size=1, batch_format="pyarrow", num_cpus=cpus)
@@ -125,6 +152,7 @@ def import_prompts(mix: Mix, file: str) -> int:
     fewer. What a prompt is about may turn out broken; the next one takes its place.
 
     SourceError where the source is not there or gives no prompt, and for a .txt of prompts that are about media.
+    StoreError where another process writes the file.
     """
     target = Path(file).expanduser()
     if target.suffix not in (".txt", ".jsonl"):
@@ -134,8 +162,33 @@ def import_prompts(mix: Mix, file: str) -> int:
         update={"path": place(mix, source.path), "media": source.media and place(mix, source.media)}
     )
     units = list(asked_reader(source).units(mix.unit_rows))
+    with _alone_at(target):
+        return _import(mix, source, units, target)
+
+
+@contextlib.contextmanager
+def _alone_at(target: Path) -> Iterator[None]:
+    """One writer of a file at a time. The lock lies in a folder of the file's own, which is there as long as it."""
+    folder = target.with_name(f".{target.name}.lock")
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(held(*store.locate(str(folder.absolute()))))
+        except LockedError as error:
+            raise store.StoreError(f"{target} is {error}") from None
+        except FileNotFoundError:  # the other one has just gone, and taken the folder with it
+            raise store.StoreError(f"{target} was in use until now: try again") from None
+        try:
+            yield
+        finally:
+            stack.close()
+            with contextlib.suppress(OSError):  # somebody else has it by now
+                folder.rmdir()
+
+
+def _import(mix: Mix, source: MixSource, units: Sequence[Unit], target: Path) -> int:
     work, problems, first = AskedUnit(source, mix.seed, mix.web), Counter[str](), dict[str, int]()
-    for row in spread(work, [(number, unit, []) for number, unit in enumerate(units)], mix.cpus):
+    for row in spread(work, [(number, unit, []) for number, unit in enumerate(units)], mix.cpus, mix.unit_rows):
         if row["lot"] is None:
             problems[row["problem"]] += 1
         else:
@@ -147,7 +200,7 @@ def import_prompts(mix: Mix, file: str) -> int:
         drawn, start = order[start : start + wanted - len(lines)], start + wanted - len(lines)
         places = {number: [own for own in drawn if first[own] == number] for number in {first[own] for own in drawn}}
         errands = [(number, units[number], places[number]) for number in sorted(places)]
-        for row in spread(work, errands, mix.cpus):
+        for row in spread(work, errands, mix.cpus, mix.unit_rows):
             if row["problem"]:
                 problems[row["problem"]] += 1
             else:

@@ -122,7 +122,8 @@ class WriteUnits:
             tables = [store.read_table(file) for file in fragments(self.folder, unit)]
         except FileNotFoundError:  # the other writer was quicker and has tidied up
             return True
-        rows = pa.concat_tables(tables) if tables else None
+        # Of a stage that was begun before a column was added, the first fragments lack it.
+        rows = pa.concat_tables(tables, promote_options="default") if tables else None
         if rows is None or len(pc.unique(rows[self.id_column])) < total:
             return False
         self._publish(unit, first_of_each(rows, self.id_column))

@@ -60,11 +60,20 @@ def _task(sources: Sources, task: str) -> dict[str, Any]:
     return {
         "judge": _judge(sources, task) if "judge" in sources.stages else None,
         "pairs": _pairs(found["pairs"]["audit"], sources.config.pairs.compares_orders) if "pairs" in found else None,
-        "policy": {**evaluated, "hacking": is_hacking(evaluated)} if evaluated else None,
+        "policy": {**evaluated, "hacking": is_hacking(evaluated), "unscored": _unscored(sources, task)}
+        if evaluated
+        else None,
         "training": {name: {k: manifest[k] for k in ("steps", "final_loss")} for name, manifest in trainings.items()},
         "rows": prepared.get("rows"),
         "quarantined": prepared.get("quarantined"),
     }
+
+
+def _unscored(sources: Sources, task: str) -> dict[str, int]:
+    """Prompts that the scorer failed at, before and after."""
+    parts = {"before": "baseline", "after": "evaluate"}
+    there = {part: name for part, name in parts.items() if sources.has(task, name)}
+    return {part: sources.of(name, task).manifest().get("unscored", 0) for part, name in there.items()}
 
 
 def _pairs(audit: dict[str, Any], both_orders: bool) -> dict[str, Any]:

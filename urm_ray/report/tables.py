@@ -106,6 +106,7 @@ def policy_section(policy: Mapping[str, Any], scorer: str) -> Html:
         "Means are over prompts, gains are paired prompt by prompt, n counts prompts; hollow is before, filled after. "
         "A candidate that could not be made or shown, as an answer without an end, is not usable and has no other "
         "figure.",
+        _unscored(policy["unscored"]),
     ]
     watched = (
         f"Reward hacking would be a rise of the judge's own score with a fall of {words(policy['headline'])}, both "
@@ -113,3 +114,9 @@ def policy_section(policy: Mapping[str, Any], scorer: str) -> Html:
     )
     hacking = alarm(policy) or el("p", watched, class_="note")
     return el("div", el("h4", "Policy"), policy_table(policy), hacking, el("p", *independent, class_="note"))
+
+
+def _unscored(prompts: Mapping[str, int]) -> str:
+    """That the scorer failed at prompts, where it did."""
+    failed = [f"{count(number, 'prompt')} {part}" for part, number in prompts.items() if number]
+    return f" The scorer failed at {' and '.join(failed)}, which its figures leave out." if failed else ""

@@ -32,14 +32,22 @@ class CandidateFile:
         """The `schema.CANDIDATE` values of a prompt, in the order of the file; none where it lists none."""
         return [self._candidate(index, name) for index, name in enumerate(self.named.get(prompt_id, []))]
 
+    def unread(self, prompt_id: str, reason: str) -> list[dict[str, Any]]:
+        """As `of`, of a prompt whose candidates cannot be read for a reason."""
+        return [_nothing(index) | {"error": reason} for index in range(len(self.named.get(prompt_id, [])))]
+
     def _candidate(self, index: int, name: str) -> dict[str, Any]:
-        made: dict[str, Any] = {"index": index, "seed": None, "media": None, "text": None, "error": None}
+        made = _nothing(index)
         if self.key is None:
             if bad := text_problem(name, "answer", MAX_READ):
                 return made | {"error": "the answer is empty" if bad[0] == "empty answer" else ": ".join(bad)}
             return made | {"text": name.strip()}
         media = self.file.media(self.key, name)
         return made | ({"error": media} if isinstance(media, str) else {"media": media | {"uri": name}})
+
+
+def _nothing(index: int) -> dict[str, Any]:
+    return {"index": index, "seed": None, "media": None, "text": None, "error": None}
 
 
 @lru_cache(1)
