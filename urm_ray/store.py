@@ -215,7 +215,7 @@ def read_ahead(uris: Sequence[str], read: Callable[[str], Read], count: int = 16
 
 
 @steady
-def size_of(uri: str) -> int:
-    """Bytes of a file."""
+def size_of(uri: str) -> int | None:
+    """Bytes of a file; None where there is none."""
     fs, path = locate(uri)
     return fs.get_file_info(path).size
