@@ -215,7 +215,14 @@ def read_ahead(uris: Sequence[str], read: Callable[[str], Read], count: int = 16
 
 
 @steady
-def size_of(uri: str) -> int | None:
-    """Bytes of a file; None where there is none."""
+def size_of(uri: str) -> int:
+    """Bytes of a file."""
+    fs, path = locate(uri)
+    return fs.get_file_info(path).size
+
+
+@steady
+def size_if_file(uri: str) -> int | None:
+    """The same; None where there is no file."""
     fs, path = locate(uri)
     return fs.get_file_info(path).size

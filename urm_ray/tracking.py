@@ -96,8 +96,9 @@ class TensorBoard:
             self._here.cleanup()
 
     def _copy(self) -> None:
-        for name in sorted(os.listdir(self._here.name)) if self._here else ():
-            store.upload_file(os.path.join(self._here.name, name), store.join(self.place, name))
+        if self._here:
+            for name in sorted(os.listdir(self._here.name)):
+                store.upload_file(os.path.join(self._here.name, name), store.join(self.place, name))
         self._copied = time.monotonic()
 
 

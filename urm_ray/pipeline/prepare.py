@@ -45,7 +45,7 @@ def _here(name: str, uri: str) -> str:
     names beside it, so their copy is of its folder; a prompt file fetches what it names itself."""
     if name == "jsonl":
         return uri
-    if name in READERS and store.size_of(uri) is not None:
+    if name in READERS and store.size_if_file(uri) is not None:
         return f"{local_copy(parent_of(uri))}/{name_of(uri)}"
     return local_copy(uri)
 

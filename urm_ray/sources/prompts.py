@@ -111,7 +111,7 @@ class PromptFile:
         if "?" in name:  # what follows it in a URI says how the store is spoken to
             raise OSError(errno.EINVAL, "names on an object store have no question mark")
         place = join(prefix, name)
-        size = store.size_of(place)
+        size = store.size_if_file(place)
         if size is None:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         _need_short(size)
