@@ -79,6 +79,27 @@ def test_a_judge_whose_loss_is_not_a_number_is_stopped_at_the_next_log(vlm_path,
     assert "step 3/3" not in printed
 
 
+def nothing_left(collate) -> dict:
+    """The batch of a row that cannot be shown."""
+    bad = pair_preference(9, candidates=[{"media": NOT_A_PICTURE, "text": None}] * 2)
+    return collate(both_orders(schema.table_of([bad], schema.PREFERENCE)))
+
+
+def test_a_batch_of_which_nothing_is_left_gives_every_weight_the_gradient_that_other_ranks_wait_for(vlm_path, tmp_path):
+    processor = load_processor(vlm_path)
+    collate = RewardCollate(processor, protocol("unified"), left_out=LeftOut(str(tmp_path), 100, 0.5))
+    whole = collate(both_orders(schema.table_of([pair_preference(0)], schema.PREFERENCE)))
+    reached = []
+    for number, batch in enumerate([whole, nothing_left(collate)]):
+        trainer = trainer_of(vlm_path, processor, tmp_path / str(number), [])
+        trainer.compute_loss(trainer.model.train(), dict(batch)).backward()
+        weights = trainer.model.named_parameters()
+        reached.append({name: bool(w.grad.any()) for name, w in weights if w.grad is not None})
+    assert reached[1].keys() == reached[0].keys()
+    assert any(reached[0].values())
+    assert not any(reached[1].values())
+
+
 def test_a_batch_of_which_nothing_is_left_keeps_its_place_and_adds_nothing_to_its_step(vlm_path, tmp_path):
     processor = load_processor(vlm_path)
     collate = RewardCollate(processor, protocol("unified"), left_out=LeftOut(str(tmp_path), 100, 0.5))
@@ -86,8 +107,7 @@ def test_a_batch_of_which_nothing_is_left_keeps_its_place_and_adds_nothing_to_it
     def batch(*rows):
         return collate(both_orders(schema.table_of(list(rows), schema.PREFERENCE)))
 
-    bad = pair_preference(9, candidates=[{"media": NOT_A_PICTURE, "text": None}] * 2)
-    one, two, none = batch(pair_preference(0)), batch(point_preference(1)), batch(bad)
+    one, two, none = batch(pair_preference(0)), batch(point_preference(1)), nothing_left(collate)
     sums = []
     for number, batches in enumerate([[one, two], [one, none, two], [none] * 3]):
         steps = {"max_steps": 1, "gradient_accumulation_steps": len(batches)}
