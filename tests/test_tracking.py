@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tracked import mlflow_curves, mlflow_runs, tensorboard_curves, wandb_curves, wandb_records
 
-from urm_ray import tracking
+from urm_ray import store, tracking
 from urm_ray.config import Config
 from urm_ray.config_file import ConfigError, build
 from urm_ray.config_tracking import TrackingConfig
@@ -39,7 +39,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return uri
 
 
-def told(config: TrackingConfig, stage: Path, steps: list[tuple[int, float]], end: bool = True) -> None:
+def told(config: TrackingConfig, stage: Path | str, steps: list[tuple[int, float]], end: bool = True) -> None:
     """What one process tells."""
     trackers = Trackers(config, str(stage), {"lr": 0.001, "lora": {"rank": 4}, "note": f"token={KEY}"})
     for step, loss in steps:
@@ -80,6 +80,34 @@ def test_no_key_is_in_any_file(stopped_and_resumed: Path, tmp_path: Path) -> Non
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {"tracking.json", "lr"} <= {path.name for path in files}
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
+
+
+def downloaded(stage: str, to: Path) -> Path:
+    for file in store.tree(stage):
+        (to / file.name).parent.mkdir(parents=True, exist_ok=True)
+        (to / file.name).write_bytes(store.read_bytes(store.join(stage, file.name)))
+    return to
+
+
+def test_curves_of_a_stage_on_an_object_store_lie_there_and_those_before_a_kill_stay(
+    objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, config = objects.uri("runs", "quickstart", FOLDER), TrackingConfig(to=["tensorboard"])
+    monkeypatch.setattr(tracking, "UPLOAD_S", 0.0)
+    told(config, place, CURVE[:2], end=False)
+    assert tensorboard_curves(downloaded(place, tmp_path / "killed")) == {"train/loss": CURVE[:2]}
+    told(config, place, CURVE[1:])
+    assert tensorboard_curves(downloaded(place, tmp_path / "ended")) == {"train/loss": CURVE}
+    assert len(list((tmp_path / "ended/tensorboard").iterdir())) == 2
+
+
+def test_what_is_told_often_is_copied_to_an_object_store_seldom_and_at_the_end(objects, tmp_path: Path) -> None:
+    place = objects.uri("runs", "quickstart", FOLDER)
+    curve = [(step, 1 / 2**step) for step in range(20)]
+    told(TrackingConfig(to=["tensorboard"]), place, curve)
+    assert tensorboard_curves(downloaded(place, tmp_path / "ended")) == {"train/loss": curve}
+    copies = [path for method, path in objects.asked if method == "PUT" and "tfevents" in path]
+    assert len(copies) == 2
 
 
 @pytest.mark.parametrize("values", [{"api_key": KEY}, {"to": ["comet"]}, {"to": "wandb"}, {"project": ""}])

@@ -219,3 +219,10 @@ def size_of(uri: str) -> int:
     """Bytes of a file."""
     fs, path = locate(uri)
     return fs.get_file_info(path).size
+
+
+@steady
+def size_if_file(uri: str) -> int | None:
+    """The same; None where there is no file."""
+    fs, path = locate(uri)
+    return fs.get_file_info(path).size

@@ -11,6 +11,7 @@ import importlib.util
 import math
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,9 +20,12 @@ from uuid import uuid4
 
 from urm_ray import store
 from urm_ray.config_tracking import TrackingConfig
+from urm_ray.file_systems import is_object, locate
 from urm_ray.secrets import masked_all, printed
 
 FILE = "tracking.json"
+UPLOAD_S = 30.0
+"""Between copies of TensorBoard's event files to an object store, where each copy is of a whole file."""
 _URI = "MLFLOW_TRACKING_URI"
 
 
@@ -66,19 +70,36 @@ class Tracker(Protocol):
 
 
 class TensorBoard:
+    """Event files in the stage's folder. On an object store they are written here and copied there, at most every
+    UPLOAD_S seconds and at the end; each process has a file of its own, so none takes the place of an earlier one."""
+
     def __init__(self, told: Told) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.id: str | None = None
-        self.writer = SummaryWriter(store.join(told.stage, "tensorboard"))
+        self.place = store.join(told.stage, "tensorboard")
+        self._here = tempfile.TemporaryDirectory(prefix="urm_ray-") if is_object(self.place) else None
+        self._copied = -math.inf
+        self.writer = SummaryWriter(self._here.name if self._here else locate(self.place)[1])
 
     def log(self, figures: Mapping[str, float], step: int) -> None:
         for name, value in figures.items():
             self.writer.add_scalar(name, value, step)
         self.writer.flush()
+        if time.monotonic() - self._copied >= UPLOAD_S:
+            self._copy()
 
     def end(self) -> None:
         self.writer.close()
+        self._copy()
+        if self._here:
+            self._here.cleanup()
+
+    def _copy(self) -> None:
+        if self._here:
+            for name in sorted(os.listdir(self._here.name)):
+                store.upload_file(os.path.join(self._here.name, name), store.join(self.place, name))
+        self._copied = time.monotonic()
 
 
 class Mlflow:

@@ -75,6 +75,26 @@ def test_candidates_that_are_there_need_no_policy(settings, tmp_path):
     assert changed == {f"{name}-{TASK}" for name in ("generate", "pairs", "dpo", "evaluate")} | {"report"}
 
 
+def test_pictures_that_are_made_anew_under_the_same_names_are_other_data(settings, tmp_path):
+    picture = tmp_path / "1.jpg"
+    picture.write_bytes(b"one")
+    (tmp_path / "mine.csv").write_text("prompt,candidate\na cat,1.jpg")
+    (tmp_path / "asked.jsonl").write_text('{"prompt": "what?", "images": ["1.jpg"]}')
+    (tmp_path / "labels.csv").write_text("prompt,image_1,image_2,label\na cat,1.jpg,2.jpg,first")
+    given = settings | of_policy(candidates_path=str(tmp_path / "mine.csv"))
+    asked = settings | {"prepare": {"prompts": "jsonl", "prompts_path": str(tmp_path / "asked.jsonl")}}
+    taught = settings | {"judge": {}, "judge_base": {"path": str(tmp_path / "judge")}}
+    taught |= {"prepare": {"preferences": "csv", "preferences_path": str(tmp_path / "labels.csv")}}
+    first = {"generate": given, "prepare": asked, "reward": taught}
+    before = {name: Run(build(values)).digests for name, values in first.items()}
+    assert before == {name: Run(build(values)).digests for name, values in first.items()}
+    picture.write_bytes(b"another")
+    for name, values in first.items():
+        changed = {step for step, old in before[name].items() if Run(build(values)).digests[step] != old}
+        assert {step.partition("-")[0] for step in changed} >= {name, "pairs", "dpo", "report"}
+        assert (f"prepare-{TASK}" in changed) == (name != "generate")
+
+
 def test_a_policy_that_is_missing_is_told_before_anything_is_done(settings, tmp_path):
     none, made = (Run(build(settings | of_policy(**own))) for own in ({}, {"candidates_path": f"{tmp_path}/x.csv"}))
     (tmp_path / "x.csv").write_text("prompt,candidate\na cat,1.jpg")

@@ -60,6 +60,7 @@ def train_reward(stage: Stage, file: str, tracked: Sequence[str] = (), **changes
         "seed": 5,
         "stage": stage.uri,
         "tracking": TrackingConfig(to=tracked).model_dump(),
+        "put_aside_share": 0.05,
     }
     launch(reward_loop, settings, config, stage, rows)
     return store.read_json(stage.path("history.json"))

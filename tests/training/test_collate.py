@@ -6,7 +6,7 @@ from helpers import SCALE, as_answers, clip, pair_preference, picture, point_pre
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urm_ray import schema
+from urm_ray import schema, store
 from urm_ray.clips import Sampling, decode_clip
 from urm_ray.config_policy import ClipConfig
 from urm_ray.judge.protocol import protocol
@@ -14,6 +14,7 @@ from urm_ray.judge.target import SWAPPED, dithered, target
 from urm_ray.media import MediaError, decode_image, encode_image, image_record
 from urm_ray.schema import TASKS
 from urm_ray.training.collate import RewardCollate
+from urm_ray.training.left_out import LeftOut
 from urm_ray.training.rows import both_orders
 from urm_ray.vlms import load_processor, load_vlm
 
@@ -319,3 +320,78 @@ def test_a_clip_that_does_not_decode_is_an_error(watching):
     rows = pair_preference(0, task="video_generation", candidates=[{"media": broken, "text": None}] * 2)
     with pytest.raises(MediaError, match="the bytes are not a clip"):
         watching(table(rows))
+
+
+def left_out_of(collate, folder) -> RewardCollate:
+    """The same, which leaves rows out and notes them in a stage's folder."""
+    left_out = LeftOut(str(folder), 1000, 0.05)
+    return RewardCollate(collate.chats.processor, collate.protocol, collate.sampling, left_out)
+
+
+def noted(folder) -> list[dict]:
+    files = store.list_files(str(folder / "quarantine" / "examples"))
+    return [row for file in files for row in store.read_table(file).to_pylist()]
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(
+        torch.equal(one[name], other[name]) if isinstance(one[name], torch.Tensor) else one[name] == other[name]
+        for name in one
+    )
+
+
+def broken_clip(number: int) -> dict:
+    """A pair of clips, one of which only its first bytes pass for one."""
+    medias = SHORT, SHORT | {"data": SHORT["data"][:-40]}
+    return pair_preference(
+        number, task="video_generation", candidates=[{"media": media, "text": None} for media in medias]
+    )
+
+
+def test_rows_that_cannot_be_shown_cost_themselves_alone_and_are_noted_once(watching, tmp_path, capsys):
+    rows = of_all_tasks()
+    made = left_out_of(watching, tmp_path)(table(*rows[:3], broken_clip(9), *rows[3:]))
+    assert same(made, watching(table(*rows)))
+    (row,) = noted(tmp_path)
+    assert (row["row_id"], row["stage"], row["reason"]) == ("pair9", "reward", "media that cannot be shown")
+    assert "cut short" in row["detail"]
+    assert capsys.readouterr().out.count("preference pair9 is left out") == 1
+
+
+def test_a_batch_of_which_nothing_is_left_is_its_blanks_and_teaches_nothing(watching, tmp_path):
+    inputs = left_out_of(watching, tmp_path)(table(broken_clip(0)))
+    kinds = {"pixel_values", "pixel_values_videos"} if watching.chats.native else {"pixel_values"}
+    assert kinds <= inputs.keys()
+    assert len(inputs["labels"]) == len(kinds)
+    assert (inputs["labels"] == -100).all()
+
+
+def test_a_row_at_which_the_processor_fails_costs_itself_alone(collate, tmp_path, monkeypatch):
+    kind = type(collate.chats.processor)
+    plain = kind.__call__
+
+    def strict(self, *args, images=None, **kwargs):
+        if any(one.size == (8, 9) for row in images or [] for one in row):
+            raise ValueError("8 x 9 is no size")
+        return plain(self, *args, images=images, **kwargs)
+
+    odd = point_preference(7, candidates=[{"media": encode_image(picture(3).resize((8, 9))), "text": None}])
+    rows = [pair_preference(0), point_preference(1)]
+    wanted = collate(table(*rows))
+    monkeypatch.setattr(kind, "__call__", strict)
+    assert same(left_out_of(collate, tmp_path)(table(rows[0], odd, rows[1])), wanted)
+    assert [(row["row_id"], row["detail"]) for row in noted(tmp_path)] == [("point7", "8 x 9 is no size")]
+
+
+def test_an_error_that_no_row_is_to_blame_for_is_raised(collate, tmp_path, monkeypatch):
+    forgiving = left_out_of(collate, tmp_path)
+    with pytest.raises(ValueError, match="no answer of this form means 'nonsense'"):
+        forgiving(table(pair_preference(0, "nonsense")))
+
+    def wrong(self, *args, **kwargs):
+        raise TypeError("no such argument")
+
+    monkeypatch.setattr(type(collate.chats.processor), "__call__", wrong)
+    with pytest.raises(TypeError, match="no such argument"):
+        forgiving(table(pair_preference(0)))
+    assert not noted(tmp_path)

@@ -11,7 +11,6 @@ import pyarrow as pa
 from urm_ray import schema, store
 from urm_ray.config import Config
 from urm_ray.config_training import Task
-from urm_ray.local_copies import local_copy
 from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.pools import use_threads
 from urm_ray.pipeline.units import done_ids, extend, mark_unit, read_unit
@@ -123,7 +122,7 @@ class ReadCandidates:
     def _unit(self, unit: dict[str, Any]) -> pa.Table:
         from urm_ray.sources.candidates import candidate_file
 
-        rows, file = read_unit(unit), candidate_file(local_copy(self.path), self.task)
+        rows, file = read_unit(unit), candidate_file(self.path, self.task)
         ids = rows["prompt_id"].to_pylist()
         read = [self.attempts.each(i, partial(file.of, i), partial(file.unread, i)) for i in ids]
         sets = [{"candidates": candidates, "sampler_digest": self.digest} for candidates in read]

@@ -11,7 +11,7 @@ import ray
 
 from urm_ray import schema, store
 from urm_ray.config_training import Task
-from urm_ray.file_systems import is_object, name_of
+from urm_ray.file_systems import is_object, name_of, parent_of
 from urm_ray.local_copies import local_copy
 from urm_ray.pipeline.attempts import Attempts, Care
 from urm_ray.pipeline.context import connect
@@ -23,6 +23,7 @@ from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.units import file_name
 from urm_ray.run_folder import Stage
 from urm_ray.sources.check import check_preference, check_prompt
+from urm_ray.sources.reader import READERS
 from urm_ray.sources.registry import PARTS, Part, Rejected, Source, SourceError, source
 
 PROMPT_PARTS: tuple[Part, ...] = ("train_prompts", "heldout_prompts")
@@ -35,8 +36,18 @@ def part_source(config: dict[str, Any], seed: int, task: Task, part: str) -> Sou
     """The configured source of a part. config: the `prepare` section."""
     kind = "prompts" if part.endswith("prompts") else "preferences"
     path = config[f"{kind}_path"]
-    path = local_copy(path) if path and is_object(path) else path
+    path = _here(config[kind], path) if path and is_object(path) else path
     return _source(config[kind], path, seed, task, tuple(config[name] for name in PARTS))
+
+
+def _here(name: str, uri: str) -> str:
+    """What a source is given of a place on an object store: a copy on this node. Readers of a file look for what it
+    names beside it, so their copy is of its folder; a prompt file fetches what it names itself."""
+    if name == "jsonl":
+        return uri
+    if name in READERS and store.size_if_file(uri) is not None:
+        return f"{local_copy(parent_of(uri))}/{name_of(uri)}"
+    return local_copy(uri)
 
 
 @lru_cache(maxsize=2)

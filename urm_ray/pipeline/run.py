@@ -23,6 +23,7 @@ from urm_ray.models import checked
 from urm_ray.run_folder import RunFolder, Stage
 from urm_ray.schema import digest
 from urm_ray.secrets import masked_all, printed
+from urm_ray.sources.named_media import media_state
 from urm_ray.tracking import log_figures
 
 FORMAT = 4
@@ -51,14 +52,18 @@ class Run:
             self._fingerprints[path] = fingerprint(checked(path))
         return self._fingerprints[path]
 
+    def data_digest(self, path: str) -> str:
+        """Of a file or folder of data, and of the media that such a file names, which are not read for that."""
+        if path not in self._fingerprints:
+            content, named = fingerprint(path), media_state(path)
+            self._fingerprints[path] = digest(content, named) if named else content
+        return self._fingerprints[path]
+
     def data_digests(self, task: Task) -> list[str | None]:
         """Of the files that a task's preferences and prompts come from; None where they come from no file."""
         prepare = self.config.prepare.of_task(task)
         paths = prepare.preferences_path if self.trains_judge else None, prepare.prompts_path
-        for path in filter(None, paths):
-            if path not in self._fingerprints:
-                self._fingerprints[path] = fingerprint(path)
-        return [path and self._fingerprints[path] for path in paths]
+        return [path and self.data_digest(path) for path in paths]
 
     def sampler_digest(self, task: Task, policy: str) -> str:
         """What the candidates of a policy (`policy` is the digest of its weights) depend on."""
@@ -116,7 +121,7 @@ class Run:
             policy = c.policy(task)
             weights = self.policy_digest(task)
             asked = c.digest_of("judge"), c.pairs.asked(), policy.digest_of("sampler", "clips", "generate")
-            made = [fingerprint(path) for path in (policy.candidates_path,) if path]
+            made = [self.data_digest(path) for path in (policy.candidates_path,) if path]
             generate = digest(self.judge_digest, found[key("prepare", task)], asked, weights, *made)
             pairs = digest(generate, c.digest_of("pairs"))
             dpo = digest(pairs, policy.digest_of("vlm_dpo" if understands(task) else "dpo"))

@@ -10,10 +10,12 @@ from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.mix_report import MIX, NOTED, mix_lines, mix_report, point_scales
 from urm_ray.pipeline.mixture import mixture
 from urm_ray.pipeline.placement import need_workers
+from urm_ray.pipeline.quarantine import quarantined
 from urm_ray.pipeline.run import Run
 from urm_ray.pipeline.stream import LIGHT, passes_needed, training_rows
 from urm_ray.pipeline.training_progress import TrainingProgress
 from urm_ray.run_folder import Stage
+from urm_ray.training.left_out import PART
 from urm_ray.training.loops import reward_loop
 from urm_ray.training.rows import both_orders
 
@@ -43,6 +45,7 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
         "stage": stage.uri,
         "logged": TrainingProgress(stage),
         "tracking": run.config.tracking.model_dump(),
+        "put_aside_share": run.config.run.put_aside_share,
     }
     if not trained(stage):
         need_workers(stage.name, config)
@@ -50,4 +53,6 @@ def train_reward(run: Run, stage: Stage) -> dict[str, Any]:
     store.write_json(stage.path("model", NOTED), point_scales(counted))
     store.delete_dir(stage.path("train"))
     history = store.read_json(stage.path("history.json"))
-    return {"steps": history[-1]["step"], "final_loss": history[-1]["loss"]}
+    left_out = quarantined(stage, PART)
+    facts = {"steps": history[-1]["step"], "final_loss": history[-1]["loss"]}
+    return facts | ({"quarantined": left_out} if left_out else {})

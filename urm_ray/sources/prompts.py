@@ -3,19 +3,26 @@
 `prompt_id` names it; `images` and `videos` list what it asks about, as paths inside the file's folder, pictures first;
 `candidates` lists what was made for it before (`urm_ray.sources.candidates`). A .csv has these as columns: lines of the
 same prompt are one prompt, to which each may add a `candidate`, an `image` and a `video`.
+
+A file on an object store names objects below its own prefix; each is read when its line is.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from urm_ray import store
 from urm_ray.clips import read_clip
 from urm_ray.config_training import Task
+from urm_ray.file_systems import is_object, join, parent_of
+from urm_ray.local_copies import local_copy
 from urm_ray.media import MediaError, read_image
 from urm_ray.schema import PROMPT, digest
 from urm_ray.secrets import masked
@@ -37,10 +44,12 @@ COLUMNS = {"image": "images", "video": "videos", "candidate": CANDIDATES}
 
 
 class PromptFile:
-    """`path` ends in .txt (a prompt a line), .jsonl or .csv. A broken line costs that line, a repeated prompt counts
-    once."""
+    """`path` ends in .txt (a prompt a line), .jsonl or .csv, and may be a URI of an object store. A broken line costs
+    that line, a repeated prompt counts once."""
 
     def __init__(self, path: str | None, seed: int, task: Task, wanted: dict[str, int]) -> None:
+        self.prefix = parent_of(path) if path and is_object(path) else None
+        path = local_copy(path) if path and self.prefix else path
         if not path or not Path(path).is_file():
             raise SourceError(f"prepare.prompts_path: there is no prompt file {path!r}")
         self.path, self.seed, self.task, self.wanted = Path(path), seed, task, wanted
@@ -90,15 +99,23 @@ class PromptFile:
         if "://" in name:
             return f"{what} is no local file: {masked(name)[:200]}"
         try:
-            if file.exists() and not file.is_file():  # reading from a pipe or a device may never end
-                return f"unreadable {what}: {name}: it is no file"
-            if file.stat().st_size > MAX_BYTES:
-                return f"unreadable {what}: {name}: it has more than {MAX_BYTES} bytes"
-            return read(file.read_bytes())
+            return read(_read(file) if self.prefix is None else self._fetched(self.prefix, file))
         except OSError as error:
             return f"unreadable {what}: {name}: {error.strerror}"
         except MediaError as error:
             return f"undecodable {what}: {name}: {error}"
+
+    def _fetched(self, prefix: str, file: Path) -> bytes:
+        """The object that has the place below the prefix which a file has beside the copy of the prompt file."""
+        name = file.relative_to(self.path.parent.resolve()).as_posix()
+        if "?" in name:  # what follows it in a URI says how the store is spoken to
+            raise OSError(errno.EINVAL, "names on an object store have no question mark")
+        place = join(prefix, name)
+        size = store.size_if_file(place)
+        if size is None:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        _need_short(size)
+        return store.read_bytes(place)
 
     def _with_media(self, row: dict[str, Any]) -> dict[str, Any] | Rejected:
         """The `schema.PROMPT` row of a line, with pictures and clips in place of their paths."""
@@ -169,3 +186,15 @@ class PromptFile:
             "source": self.path.name,
             CANDIDATES: lists[CANDIDATES],
         }
+
+
+def _read(file: Path) -> bytes:
+    if file.exists() and not file.is_file():  # reading from a pipe or a device may never end
+        raise OSError(errno.EINVAL, "it is no file")
+    _need_short(file.stat().st_size)
+    return file.read_bytes()
+
+
+def _need_short(size: int) -> None:
+    if size > MAX_BYTES:
+        raise OSError(errno.EFBIG, f"it has more than {MAX_BYTES} bytes")

@@ -16,6 +16,7 @@ from urm_ray.training.collate import RewardCollate
 from urm_ray.training.elastic import batches_of_worker, carried
 from urm_ray.training.labels_alone import labels_alone
 from urm_ray.training.launch import last_checkpoint, run_trainer, save_model, start_worker
+from urm_ray.training.left_out import LeftOut
 from urm_ray.training.lora import add_lora, without_adapters
 from urm_ray.training.read_once import read_once
 from urm_ray.training.stream import DealtBatches, ShardBatches
@@ -53,7 +54,7 @@ def reward_loop(settings: dict[str, Any]) -> None:
     """One Ray Train worker.
 
     settings: `train` (RewardConfig), `clips` (ClipConfig), `base`, `protocol`, `seed`, `stage`, `logged` (of
-    `RayTrainCallback`, or missing), `tracking` (TrackingConfig).
+    `RayTrainCallback`, or missing), `tracking` (TrackingConfig), `put_aside_share` (as `RunConfig.put_aside_share`).
     """
     config = RewardConfig(**settings["train"])
     scratch = start_worker(config, settings["stage"])
@@ -72,9 +73,11 @@ def reward_loop(settings: dict[str, Any]) -> None:
         return add_lora(model, config.lora) if config.lora else model
 
     processor = load_processor(settings["base"])
+    examples = config.steps * config.accumulate * config.batch * carried(config)
+    left_out = LeftOut(settings["stage"], examples, settings["put_aside_share"])
     batches = batches_of_worker(
         config,
-        RewardCollate(processor, protocol(settings["protocol"]), clips),
+        RewardCollate(processor, protocol(settings["protocol"]), clips, left_out),
         start.steps,
         settings["seed"],
         config.shuffle_rows,
