@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers import run_python
-from object_server import by_chance
+from object_server import BUCKET, by_chance
 
 from urm_ray import file_systems, store
 from urm_ray.file_systems import StoreError, join
@@ -121,6 +121,17 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(objects, model, tmp_path
     monkeypatch.setenv("URM_RAY_CACHE", str(tmp_path / "file"))
     with pytest.raises(StoreError, match=r"no copy of .* can be made in .*URM_RAY_CACHE names another folder"):
         local_copy(copied(objects, model))
+
+
+@pytest.mark.parametrize("key", ["../../../escaped", "unet/../../escaped", "unet/./escaped", "/tmp/urm-escaped"])
+def test_a_key_that_leads_out_of_the_copy_is_refused_before_anything_is_made(objects, model, tmp_path, key):
+    uri = copied(objects, model)
+    objects.directly("PUT", f"/{BUCKET}/models/judge/{key}", b"from elsewhere")
+    assert any(file.name == key for file in store.tree(uri))
+    with pytest.raises(StoreError, match=r"is not copied: '.*escaped' is no name of a file below it$"):
+        local_copy(uri)
+    assert not cache_folder().exists()
+    assert not list(tmp_path.rglob("*escaped"))
 
 
 def test_the_cache_lies_where_the_users_caches_do(monkeypatch, tmp_path):

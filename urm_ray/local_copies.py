@@ -45,6 +45,7 @@ def local_copy(uri: str, suffix: str = "") -> str:
     files = [file for file in store.tree(uri) if file.name.endswith(suffix)]
     if not files:
         raise StoreError(f"there is nothing at {printed(uri)}" + (f" that ends in {suffix}" if suffix else ""))
+    _need_inside(uri, files)
     place = cache_folder() / digest("copy", uri, [(file.name, file.size, file.changed) for file in files])
     try:
         if not place.exists():
@@ -60,6 +61,13 @@ def local_copy(uri: str, suffix: str = "") -> str:
         sentence = f"no copy of {uri} can be made in {place.parent} ({VARIABLE} names another folder): {error}"
         raise StoreError(sentence) from None
     return str(place) if files[0].name else f"{place}/{name_of(uri)}"
+
+
+def _need_inside(uri: str, files: Sequence[store.File]) -> None:
+    """StoreError for a name that would lie elsewhere than below its copy: keys of objects may be any text."""
+    for file in files:
+        if file.name and not {"", ".", ".."}.isdisjoint(file.name.split("/")):
+            raise StoreError(f"{printed(uri)} is not copied: {file.name!r} is no name of a file below it")
 
 
 @contextlib.contextmanager
