@@ -8,6 +8,7 @@ import pytest
 from helpers import ROOT, run_python
 
 from urm_ray import cli
+from urm_ray.run_folder import RunFolder
 from urm_ray.store import StoreError
 
 JOBS = sorted((ROOT / "jobs").glob("*.py"))
@@ -158,6 +159,19 @@ def test_an_error_is_one_sentence_and_its_trace_lies_in_the_run(capsys, monkeypa
     assert f"(trace in {tmp_path}/run/error.log)" in line
     assert "Traceback" in (tmp_path / "run" / "error.log").read_text()
     assert not (tmp_path / "run" / ".lock").exists()
+
+
+def test_a_run_whose_folder_another_holds_writes_nothing_there(capsys, monkeypatch, tmp_path):
+    def names():
+        return {path.name for path in (tmp_path / "run").rglob("*")}
+
+    with RunFolder.open(str(tmp_path / "run")).lock():
+        before = names()
+        assert job(monkeypatch, tmp_path, failing(AssertionError())) == 1
+        assert names() == before
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: the run folder {tmp_path}/run is in use by process {os.getpid()} on ")
+    assert "trace in" not in said
 
 
 def test_a_run_folder_that_cannot_be_made_is_one_sentence(capsys, monkeypatch, tmp_path):
