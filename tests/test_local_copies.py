@@ -62,16 +62,17 @@ def test_a_model_comes_back_as_it_went_up_and_has_one_digest_wherever_it_lies(ob
     assert fingerprint(copied(objects, model, "elsewhere")) == fingerprint(str(model))
 
 
-def test_a_large_file_is_told_by_its_ends_and_size_wherever_it_lies(objects, tmp_path, monkeypatch):
-    monkeypatch.setattr("urm_ray.fingerprint._WHOLE_FILE_DIGEST_LIMIT", 1000)
-    monkeypatch.setattr("urm_ray.fingerprint._END_BYTES", 10)
+def test_a_large_file_is_told_by_parts_of_it_wherever_it_lies(objects, tmp_path, monkeypatch):
+    limits = {"WHOLE_FILE_DIGEST_LIMIT": 1000, "END_BYTES": 10, "SAMPLES": 5, "SAMPLE_BYTES": 4}
+    for name, value in limits.items():
+        monkeypatch.setattr(f"urm_ray.fingerprint._{name}", value)
     file, uri = tmp_path / "file", objects.uri("file")
     file.write_bytes(bytes(range(256)) * 8)
     store.upload_file(str(file), uri)
     assert fingerprint(uri) == fingerprint(str(file))
     objects.asked.clear()
     fingerprint(uri)
-    assert sum(method == "GET" for method, _ in objects.asked) == 2
+    assert sum(method == "GET" for method, _ in objects.asked) == 2 + 5
 
 
 def test_however_many_ask_at_the_same_time_it_is_downloaded_once(objects, model):

@@ -245,18 +245,26 @@ def test_a_fingerprint_of_a_file_and_of_a_name_on_the_hub(tmp_path):
     assert fingerprint("org/model") != fingerprint("org/other")
 
 
-def test_a_large_file_is_told_by_its_ends_and_size(tmp_path):
-    def sparse(size, at=None):
-        with (tmp_path / "weights").open("wb") as stream:
-            stream.truncate(size)
-            if at is not None:
-                stream.seek(at)
-                stream.write(b"x")
-        return fingerprint(str(tmp_path / "weights"))
+def test_a_large_file_is_told_by_its_ends_its_size_and_what_lies_between(tmp_path, monkeypatch):
+    limits = {"WHOLE_FILE_DIGEST_LIMIT": 1000, "END_BYTES": 10, "SAMPLES": 8, "SAMPLE_BYTES": 4}
+    for name, value in limits.items():
+        monkeypatch.setattr(f"urm_ray.fingerprint._{name}", value)
+    file, size = tmp_path / "weights", 2000
 
-    size = 257 << 20
-    prints = [sparse(size), sparse(size + 1), sparse(size, 0), sparse(size, size - 1)]
-    assert len(set(prints)) == 4
+    def changed(*places: int, more: int = 0) -> str:
+        data = bytearray(size + more)
+        for at in places:
+            data[at] = 1
+        file.write_bytes(data)
+        return fingerprint(str(file))
+
+    whole = changed()
+    assert changed() == whole
+    assert whole not in (changed(0), changed(size - 1), changed(more=1))
+    seen = [at for at in range(size) if changed(at) != whole]
+    assert len(seen) == 10 + 8 * 4 + 10
+    longest = max(b - a for a, b in itertools.pairwise(seen))
+    assert longest <= (size - 20) // 8, "what is changed over a longer stretch is seen wherever it lies"
 
 
 def test_a_folder_is_uploaded_anew_and_found_again(tmp_path):
