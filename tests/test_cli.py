@@ -6,6 +6,7 @@ import types
 
 import pytest
 from helpers import ROOT, run_python
+from ray.exceptions import OutOfDiskError
 
 from urm_ray import cli
 from urm_ray.run_folder import RunFolder
@@ -145,6 +146,11 @@ def test_the_named_stages_run_in_order_under_the_lock(monkeypatch, tmp_path):
         (WrappedError(OSError(errno.ENOSPC, "x")), "error: no free space in {folder}"),
         (RuntimeError("write failed: [Errno 28] No space left on device"), "error: no free space in {folder}"),
         (OSError(errno.ENOSPC, "x", "/proc/elsewhere"), "error: no free space in /proc/elsewhere"),
+        (
+            RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 640 vs 598"),
+            "error: no free space in",
+        ),
+        (WrappedError(OutOfDiskError("Local disk is full")), "error: no free space on a node's disk, where Ray puts"),
         (KeyError("column"), "error: KeyError: 'column'"),
         (ValueError("first line\nsecond line"), "error: ValueError: first line ("),
         (RuntimeError(), "error: RuntimeError: no message"),

@@ -154,6 +154,8 @@ def explain(error: BaseException, folder: str) -> int:
     cause = root_cause(error)
     if no_space(cause):
         sentence = f"no free space {missing_space(getattr(cause, 'filename', None) or folder)}"
+    elif type(cause).__name__ == "OutOfDiskError":  # Ray's, which may not be loaded
+        sentence = "no free space on a node's disk, where Ray puts what its memory does not hold: make room there"
     elif isinstance(cause, (StoreError, ValueError, RuntimeError)) and type(cause).__module__.startswith("urm_ray."):
         sentence = next(iter(str(cause).splitlines()), "")  # Ray Data adds lines about retries
     elif isinstance(cause, OSError) and "AWS Error" in str(cause):  # of a checkpoint that Ray Train writes or reads
