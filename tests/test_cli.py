@@ -6,8 +6,10 @@ import types
 
 import pytest
 from helpers import ROOT, run_python
+from ray.exceptions import OutOfDiskError
 
 from urm_ray import cli
+from urm_ray.run_folder import RunFolder
 from urm_ray.store import StoreError
 
 JOBS = sorted((ROOT / "jobs").glob("*.py"))
@@ -144,6 +146,11 @@ def test_the_named_stages_run_in_order_under_the_lock(monkeypatch, tmp_path):
         (WrappedError(OSError(errno.ENOSPC, "x")), "error: no free space in {folder}"),
         (RuntimeError("write failed: [Errno 28] No space left on device"), "error: no free space in {folder}"),
         (OSError(errno.ENOSPC, "x", "/proc/elsewhere"), "error: no free space in /proc/elsewhere"),
+        (
+            RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 640 vs 598"),
+            "error: no free space in",
+        ),
+        (WrappedError(OutOfDiskError("Local disk is full")), "error: no free space on a node's disk, where Ray puts"),
         (KeyError("column"), "error: KeyError: 'column'"),
         (ValueError("first line\nsecond line"), "error: ValueError: first line ("),
         (RuntimeError(), "error: RuntimeError: no message"),
@@ -158,6 +165,19 @@ def test_an_error_is_one_sentence_and_its_trace_lies_in_the_run(capsys, monkeypa
     assert f"(trace in {tmp_path}/run/error.log)" in line
     assert "Traceback" in (tmp_path / "run" / "error.log").read_text()
     assert not (tmp_path / "run" / ".lock").exists()
+
+
+def test_a_run_whose_folder_another_holds_writes_nothing_there(capsys, monkeypatch, tmp_path):
+    def names():
+        return {path.name for path in (tmp_path / "run").rglob("*")}
+
+    with RunFolder.open(str(tmp_path / "run")).lock():
+        before = names()
+        assert job(monkeypatch, tmp_path, failing(AssertionError())) == 1
+        assert names() == before
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: the run folder {tmp_path}/run is in use by process {os.getpid()} on ")
+    assert "trace in" not in said
 
 
 def test_a_run_folder_that_cannot_be_made_is_one_sentence(capsys, monkeypatch, tmp_path):

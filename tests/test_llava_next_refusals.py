@@ -5,7 +5,7 @@ import shutil
 import llava_next
 import pytest
 import torch
-from helpers import run_python
+from helpers import run_python, small_disk
 from safetensors.torch import load_file
 
 from urm_ray import cli_convert
@@ -87,6 +87,27 @@ def test_a_tokenizer_that_does_not_fit_is_refused(source, tmp_path):
     shutil.copytree(source, tmp_path / "from")
     llava_next.words(tmp_path / "from", *(f"<{number}>" for number in range(9)))
     refused(tmp_path, "its tokenizer .* has more tokens")
+
+
+def test_a_conversion_that_was_killed_is_made_by_the_same_command(source, tmp_path):
+    code = (
+        "import os, sys, transformers as tf; from urm_ray.llava_next_convert import convert\n"
+        "tf.LlavaOnevisionProcessor.save_pretrained = lambda self, folder: os._exit(9)\n"
+        "convert(*sys.argv[1:])"
+    )
+    assert run_python("-c", code, str(source), str(tmp_path / "to")).returncode == 9
+    assert not (tmp_path / "to").exists()
+    assert list(tmp_path.glob("to.partial/*.safetensors"))
+    convert(str(source), str(tmp_path / "to"))
+    assert [path.name for path in tmp_path.iterdir()] == ["to"]
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_of_a_conversion(source, tmp_path, capsys):
+    with small_disk(tmp_path / "disk", 1) as disk:
+        (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free - (16 << 10)))
+        assert cli_convert.main("", ["--from", str(source), "--to", str(disk / "to")]) == 1
+        assert [path.name for path in disk.iterdir()] == ["filler"]
+    assert capsys.readouterr().err.startswith(f"error: no free space for {disk}/to: 0.0 MiB are left")
 
 
 def test_a_folder_that_holds_something_is_left_alone(source):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers import run_python
-from object_server import by_chance
+from object_server import BUCKET, by_chance
 
 from urm_ray import file_systems, store
 from urm_ray.file_systems import StoreError, join
@@ -62,16 +62,17 @@ def test_a_model_comes_back_as_it_went_up_and_has_one_digest_wherever_it_lies(ob
     assert fingerprint(copied(objects, model, "elsewhere")) == fingerprint(str(model))
 
 
-def test_a_large_file_is_told_by_its_ends_and_size_wherever_it_lies(objects, tmp_path, monkeypatch):
-    monkeypatch.setattr("urm_ray.fingerprint._WHOLE_FILE_DIGEST_LIMIT", 1000)
-    monkeypatch.setattr("urm_ray.fingerprint._END_BYTES", 10)
+def test_a_large_file_is_told_by_parts_of_it_wherever_it_lies(objects, tmp_path, monkeypatch):
+    limits = {"WHOLE_FILE_DIGEST_LIMIT": 1000, "END_BYTES": 10, "SAMPLES": 5, "SAMPLE_BYTES": 4}
+    for name, value in limits.items():
+        monkeypatch.setattr(f"urm_ray.fingerprint._{name}", value)
     file, uri = tmp_path / "file", objects.uri("file")
     file.write_bytes(bytes(range(256)) * 8)
     store.upload_file(str(file), uri)
     assert fingerprint(uri) == fingerprint(str(file))
     objects.asked.clear()
     fingerprint(uri)
-    assert sum(method == "GET" for method, _ in objects.asked) == 2
+    assert sum(method == "GET" for method, _ in objects.asked) == 2 + 5
 
 
 def test_however_many_ask_at_the_same_time_it_is_downloaded_once(objects, model):
@@ -121,6 +122,17 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(objects, model, tmp_path
     monkeypatch.setenv("URM_RAY_CACHE", str(tmp_path / "file"))
     with pytest.raises(StoreError, match=r"no copy of .* can be made in .*URM_RAY_CACHE names another folder"):
         local_copy(copied(objects, model))
+
+
+@pytest.mark.parametrize("key", ["../../../escaped", "unet/../../escaped", "unet/./escaped", "/tmp/urm-escaped"])
+def test_a_key_that_leads_out_of_the_copy_is_refused_before_anything_is_made(objects, model, tmp_path, key):
+    uri = copied(objects, model)
+    objects.directly("PUT", f"/{BUCKET}/models/judge/{key}", b"from elsewhere")
+    assert any(file.name == key for file in store.tree(uri))
+    with pytest.raises(StoreError, match=r"is not copied: '.*escaped' is no name of a file below it$"):
+        local_copy(uri)
+    assert not cache_folder().exists()
+    assert not list(tmp_path.rglob("*escaped"))
 
 
 def test_the_cache_lies_where_the_users_caches_do(monkeypatch, tmp_path):

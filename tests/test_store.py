@@ -2,6 +2,7 @@ import errno
 import itertools
 import os
 import random
+import stat
 import threading
 
 import pyarrow as pa
@@ -42,6 +43,59 @@ def test_a_file_that_could_not_be_written_whole_leaves_the_old_one_and_nothing_e
     done = run_python("-c", code, uri)
     assert done.stdout.startswith("refused"), done.stderr
     assert store.read_bytes(uri) == b"old"
+    assert names(tmp_path) == ["file.bin"]
+
+
+@pytest.fixture
+def done_to_disk(monkeypatch) -> list[tuple[str, str, int]]:
+    """What is asked of the disk in order: what is done, to which file, and how large it is then."""
+    asked, fsync, replace = [], os.fsync, os.replace
+
+    def noted(descriptor):
+        asked.append(("fsync", os.readlink(f"/proc/self/fd/{descriptor}"), os.fstat(descriptor).st_size))
+        fsync(descriptor)
+
+    def replaced(source, target):
+        asked.append(("replace", source, os.path.getsize(source)))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(os, "replace", replaced)
+    return asked
+
+
+def test_a_file_is_whole_on_the_disk_before_it_has_its_name_and_its_name_is_there_after(tmp_path, done_to_disk):
+    store.write_bytes(str(tmp_path / "file.bin"), b"content")
+    (first, source, held), (then, renamed, _), (last, folder, _) = done_to_disk
+    assert (first, held, then, last) == ("fsync", 7, "replace", "fsync")
+    assert source == renamed
+    assert folder == str(tmp_path)
+
+
+def test_a_file_system_that_cannot_keep_a_folder_on_its_disk_writes_files_all_the_same(tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def no_folders(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not of folders")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", no_folders)
+    store.write_bytes(str(tmp_path / "file.bin"), b"content")
+    assert store.read_bytes(str(tmp_path / "file.bin")) == b"content"
+
+
+def test_a_disk_that_is_full_when_a_file_comes_to_it_keeps_the_old_one(tmp_path, monkeypatch):
+    """As network file systems have it, which tell of a quota only then."""
+
+    def full(descriptor):
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    store.write_bytes(str(tmp_path / "file.bin"), b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match=rf"no free space in {tmp_path}/file.bin"):
+        store.write_bytes(str(tmp_path / "file.bin"), b"content")
+    assert store.read_bytes(str(tmp_path / "file.bin")) == b"old"
     assert names(tmp_path) == ["file.bin"]
 
 
@@ -191,18 +245,26 @@ def test_a_fingerprint_of_a_file_and_of_a_name_on_the_hub(tmp_path):
     assert fingerprint("org/model") != fingerprint("org/other")
 
 
-def test_a_large_file_is_told_by_its_ends_and_size(tmp_path):
-    def sparse(size, at=None):
-        with (tmp_path / "weights").open("wb") as stream:
-            stream.truncate(size)
-            if at is not None:
-                stream.seek(at)
-                stream.write(b"x")
-        return fingerprint(str(tmp_path / "weights"))
+def test_a_large_file_is_told_by_its_ends_its_size_and_what_lies_between(tmp_path, monkeypatch):
+    limits = {"WHOLE_FILE_DIGEST_LIMIT": 1000, "END_BYTES": 10, "SAMPLES": 8, "SAMPLE_BYTES": 4}
+    for name, value in limits.items():
+        monkeypatch.setattr(f"urm_ray.fingerprint._{name}", value)
+    file, size = tmp_path / "weights", 2000
 
-    size = 257 << 20
-    prints = [sparse(size), sparse(size + 1), sparse(size, 0), sparse(size, size - 1)]
-    assert len(set(prints)) == 4
+    def changed(*places: int, more: int = 0) -> str:
+        data = bytearray(size + more)
+        for at in places:
+            data[at] = 1
+        file.write_bytes(data)
+        return fingerprint(str(file))
+
+    whole = changed()
+    assert changed() == whole
+    assert whole not in (changed(0), changed(size - 1), changed(more=1))
+    seen = [at for at in range(size) if changed(at) != whole]
+    assert len(seen) == 10 + 8 * 4 + 10
+    longest = max(b - a for a, b in itertools.pairwise(seen))
+    assert longest <= (size - 20) // 8, "what is changed over a longer stretch is seen wherever it lies"
 
 
 def test_a_folder_is_uploaded_anew_and_found_again(tmp_path):

@@ -142,9 +142,10 @@ def _print(lines: Iterable[str]) -> int:
 def explain(error: BaseException, folder: str) -> int:
     """One sentence for people, and the exit status: 1, or that of the signal which stopped the job.
 
-    The trace of an error goes to the folder that was being written, for those who need it.
+    The trace of an error goes to the folder that was being written, for those who need it, unless it is another's.
     """
     from urm_ray.file_systems import StoreError, is_object, join, missing_space, no_space, problem
+    from urm_ray.run_folder import InUseError
     from urm_ray.store import write_bytes
 
     if isinstance(error, (KeyboardInterrupt, SystemExit)):  # Ray turns the SIGTERM of `ray job stop` into the second
@@ -153,6 +154,8 @@ def explain(error: BaseException, folder: str) -> int:
     cause = root_cause(error)
     if no_space(cause):
         sentence = f"no free space {missing_space(getattr(cause, 'filename', None) or folder)}"
+    elif type(cause).__name__ == "OutOfDiskError":  # Ray's, which may not be loaded
+        sentence = "no free space on a node's disk, where Ray puts what its memory does not hold: make room there"
     elif isinstance(cause, (StoreError, ValueError, RuntimeError)) and type(cause).__module__.startswith("urm_ray."):
         sentence = next(iter(str(cause).splitlines()), "")  # Ray Data adds lines about retries
     elif isinstance(cause, OSError) and "AWS Error" in str(cause):  # of a checkpoint that Ray Train writes or reads
@@ -161,7 +164,8 @@ def explain(error: BaseException, folder: str) -> int:
         first = (str(cause).strip() or "no message").splitlines()[0]
         sentence = f"{type(cause).__name__}: {first}"
     log = join(folder if "://" in folder else os.path.abspath(folder), "error.log")
-    if not (is_object(folder) and isinstance(cause, StoreError)):  # which may be that nothing can be written there
+    unwritable = is_object(folder) and isinstance(cause, StoreError)  # which may be that nothing can be written there
+    if not (unwritable or isinstance(cause, InUseError)):
         with contextlib.suppress(OSError, StoreError):
             write_bytes(log, printed("".join(traceback.format_exception(error))).encode())
             sentence += f" (trace in {log})"

@@ -22,8 +22,8 @@ def main(description: str = "", argv: Sequence[str] | None = None) -> int:
 
     try:
         advice = convert(arguments.source, arguments.to)
-    except (FormatError, StoreError, OSError) as error:
-        print(printed(f"error: {error}"), file=sys.stderr)
+    except (FormatError, StoreError, ValueError, OSError) as error:
+        print(printed(f"error: {str(error).splitlines()[0]}"), file=sys.stderr)
         return 1
     print(f"written: {arguments.to}")
     if advice:

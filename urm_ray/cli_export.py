@@ -23,6 +23,7 @@ def main(description: str = "", argv: Sequence[str] | None = None) -> int:
 
     from urm_ray.exports.export import FORMATS, Options, export
     from urm_ray.sources.registry import SourceError
+    from urm_ray.store import StoreError
 
     takes = "pairs" if arguments.pairs else "preferences"
     try:
@@ -30,8 +31,8 @@ def main(description: str = "", argv: Sequence[str] | None = None) -> int:
             raise SourceError(f"{arguments.format} takes --{FORMATS[arguments.format].takes}")
         options = Options(arguments.frames, arguments.protocol)
         found = export(arguments.format, arguments.pairs or arguments.preferences, arguments.out, options)
-    except (SourceError, ValueError) as error:
-        print(printed(f"error: {error}"), file=sys.stderr)
+    except (SourceError, StoreError, ValueError, OSError) as error:
+        print(printed(f"error: {str(error).splitlines()[0]}"), file=sys.stderr)
         return 1
     for name in ("kept", "left_out"):
         for what, count in found[name].items():

@@ -52,6 +52,13 @@ _NEVER = {
     "UNAUTHENTICATED": "no valid credentials were given",
 }
 """What is wrong with a place for good, by the word of it in an error."""
+_FULL = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "PytorchStreamWriter failed writing file",  # as torch.save says it, of which this and the next are known
+    "unexpected pos ",
+)
+"""Words of errors that say no number of it."""
 
 
 class StoreError(RuntimeError):
@@ -244,16 +251,24 @@ def _never(error: OSError) -> str | None:
 def no_space(error: BaseException) -> bool:
     """Whether an error says that a disk, or somebody's share of it, is full."""
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-    return full or any(words in str(error) for words in ("No space left on device", "Disk quota exceeded"))
+    return full or any(words in str(error) for words in _FULL)
 
 
-def missing_space(uri: str, size: int | None = None) -> str:
-    """Where there is no space, how much there is, and what to do. size: of the file that did not fit, in bytes."""
+def free_space(uri: str) -> int | None:
+    """Bytes that are left where a place lies, whether it is there yet or not; None where nobody can say."""
     fs, path = locate(uri)
-    while isinstance(fs, pafs.LocalFileSystem) and not os.path.exists(path):
+    if not isinstance(fs, pafs.LocalFileSystem):
+        return None
+    while not os.path.exists(path):
         path = os.path.dirname(path)
-    left = f": {shutil.disk_usage(path).free / 2**20:.1f} MiB are left" if isinstance(fs, pafs.LocalFileSystem) else ""
-    needed = f", {size / 2**20:.1f} MiB are needed for this file alone" if size is not None else ""
+    return shutil.disk_usage(path).free
+
+
+def missing_space(uri: str, size: int | None = None, what: str = "this file") -> str:
+    """Where there is no space, how much there is, and what to do. size: of what did not fit, in bytes."""
+    free = free_space(uri)
+    left = f": {free / 2**20:.1f} MiB are left" if free is not None else ""
+    needed = f", {size / 2**20:.1f} MiB are needed for {what} alone" if size is not None else ""
     return f"in {uri}{left}{needed}; make room, and the same command goes on from here"
 
 

@@ -31,6 +31,7 @@ from urm_ray.llava_next_format import (
     original,
     renamed,
 )
+from urm_ray.local_copies import filling
 from urm_ray.models import resolve
 
 SHARD = 2 << 30
@@ -90,8 +91,8 @@ class Weight:
 def convert(source: str, to: str) -> str | None:
     """Writes the checkpoint `source`, a folder or a name on the hub, into the folder `to`; returns advice on clips.
 
-    config.json is written last, so a folder that is not whole is never loaded. FormatError, before anything is
-    written, where `source` is not wholly understood or `to` is not empty; StoreError where there is no `source`.
+    The folder is there only once all is written. FormatError, before anything is written, where `source` is not wholly
+    understood or `to` is not empty; StoreError where there is no `source`, or no space.
     """
     if is_object(to):
         raise FormatError(f"converted checkpoints are written to a folder of this machine, not to {to}")
@@ -114,12 +115,12 @@ def convert(source: str, to: str) -> str | None:
         like = processor.tokenizer.convert_tokens_to_ids(_MARKS[0])
     except FormatError as error:
         raise FormatError(f"{source} cannot be converted: {error}") from error
-    out.mkdir(parents=True, exist_ok=True)
-    _write(weights, out, wanted.text_config.vocab_size, like)
-    processor.save_pretrained(out)
-    if (folder / "generation_config.json").is_file():
-        shutil.copyfile(folder / "generation_config.json", out / "generation_config.json")
-    wanted.save_pretrained(out)
+    with filling(to) as partial:
+        _write(weights, partial, wanted.text_config.vocab_size, like)
+        processor.save_pretrained(partial)
+        if (folder / "generation_config.json").is_file():
+            shutil.copyfile(folder / "generation_config.json", partial / "generation_config.json")
+        wanted.save_pretrained(partial)
     return clips_advice(config)
 
 

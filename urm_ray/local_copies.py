@@ -1,4 +1,5 @@
-"""Folders that lie on an object store and are needed on a node, such as models: one copy a node, for all processes.
+"""Folders that appear whole or not at all. Those that lie on an object store and are needed on a node, such as models,
+have one copy a node, for all processes:
 
     CACHE/<digest>/...      a folder's files, named by their place, sizes and times; it appears whole
     CACHE/<digest>.lock     held by the process that makes the copy, while the others wait
@@ -18,7 +19,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from urm_ray import store
-from urm_ray.file_systems import StoreError, is_object, join, locate, missing_space, name_of, no_space, steady
+from urm_ray.file_systems import (
+    StoreError,
+    free_space,
+    is_object,
+    join,
+    locate,
+    missing_space,
+    name_of,
+    no_space,
+    steady,
+)
 from urm_ray.schema import digest
 from urm_ray.secrets import printed
 
@@ -45,6 +56,7 @@ def local_copy(uri: str, suffix: str = "") -> str:
     files = [file for file in store.tree(uri) if file.name.endswith(suffix)]
     if not files:
         raise StoreError(f"there is nothing at {printed(uri)}" + (f" that ends in {suffix}" if suffix else ""))
+    _need_inside(uri, files)
     place = cache_folder() / digest("copy", uri, [(file.name, file.size, file.changed) for file in files])
     try:
         if not place.exists():
@@ -60,6 +72,13 @@ def local_copy(uri: str, suffix: str = "") -> str:
         sentence = f"no copy of {uri} can be made in {place.parent} ({VARIABLE} names another folder): {error}"
         raise StoreError(sentence) from None
     return str(place) if files[0].name else f"{place}/{name_of(uri)}"
+
+
+def _need_inside(uri: str, files: Sequence[store.File]) -> None:
+    """StoreError for a name that would lie elsewhere than below its copy: keys of objects may be any text."""
+    for file in files:
+        if file.name and not {"", ".", ".."}.isdisjoint(file.name.split("/")):
+            raise StoreError(f"{printed(uri)} is not copied: {file.name!r} is no name of a file below it")
 
 
 @contextlib.contextmanager
@@ -105,3 +124,28 @@ def upload_dir(folder: str, uri: str) -> None:
     files = store.tree(folder)
     with ThreadPoolExecutor(TOGETHER) as threads:
         list(threads.map(lambda file: store.upload_file(f"{folder}/{file.name}", join(uri, file.name)), files))
+
+
+@contextlib.contextmanager
+def filling(folder: str) -> Iterator[Path]:
+    """A new folder of this machine to write to, which has its name once the block is left: until then, and if it is
+    left by an error, there is nothing, or the empty folder that there was.
+
+    It is FOLDER.partial until then, and what was left there by a process that died is removed. StoreError where there
+    is no space for it.
+    """
+    whole = Path(os.path.realpath(folder))
+    if whole.is_mount():
+        raise StoreError(f"{folder} is a file system of its own: name a folder in it")
+    partial = whole.with_name(f"{whole.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        os.replace(partial, whole)
+    except BaseException as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, Exception) and no_space(error):
+            left = (free_space(folder) or 0) / 2**20
+            raise StoreError(f"no free space for {folder}: {left:.1f} MiB are left; make room, and try again") from None
+        raise

@@ -32,6 +32,10 @@ _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")
 PROGRESS = "progress.json"
 
 
+class InUseError(StoreError):
+    """The run folder has another writer; the message says who."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """A stage's folder. Its name holds the digest of all that its content depends on."""
@@ -136,12 +140,12 @@ class RunFolder:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """One writer at a time: StoreError names the holder; the lock of one that is dead is taken over."""
+        """One writer at a time: InUseError names the holder; the lock of one that is dead is taken over."""
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(held(*locate(self.uri)))
             except LockedError as error:
-                raise StoreError(f"the run folder {self.uri} is {error}") from None
+                raise InUseError(f"the run folder {self.uri} is {error}") from None
             except OSError as error:
                 raise (StoreError(problem(self.uri, error)) if is_object(self.uri) else error) from None
             self._tidy()

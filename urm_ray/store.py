@@ -82,7 +82,8 @@ def tree(uri: str) -> list[File]:
 
 @contextlib.contextmanager
 def writing(uri: str, size: int | None = None) -> Iterator[pa.NativeFile]:
-    """A stream into a file that appears whole when the block is left, or not at all if it is left by an error.
+    """A stream into a file that appears whole when the block is left, or not at all if it is left by an error. A loss
+    of power leaves it whole, or the file that was there before.
 
     size: of the file in bytes, as far as it is known. StoreError where there is no space for it.
     """
@@ -94,11 +95,13 @@ def writing(uri: str, size: int | None = None) -> Iterator[pa.NativeFile]:
             upload_file(spool, uri)
         return
     fs, path = locate(uri)
-    fs.create_dir(os.path.dirname(path), recursive=True)
-    target = f"{os.path.dirname(path)}/.{os.path.basename(path)}.{uuid.uuid4().hex}"
+    folder, name = os.path.split(path)
+    target = f"{folder}/.{name}.{uuid.uuid4().hex}"
     try:
+        fs.create_dir(folder, recursive=True)
         with fs.open_output_stream(target) as stream:
             yield stream
+        _to_disk(target)
         os.replace(target, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -106,6 +109,17 @@ def writing(uri: str, size: int | None = None) -> Iterator[pa.NativeFile]:
         if no_space(error):
             raise StoreError(f"no free space {missing_space(uri, size)}") from None
         raise
+    with contextlib.suppress(OSError):  # a file system that does this for no folder keeps the names of files by itself
+        _to_disk(folder)
+
+
+def _to_disk(path: str) -> None:
+    """Waits until a file's content, or the names in a folder, would outlast a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @steady

@@ -1,14 +1,19 @@
+import json
+import shutil
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from exports.rows import pairs_folder, preferences_folder
-from helpers import clip, pair_preference, picture, point_preference
+from helpers import clip, pair_preference, picture, point_preference, run_python, small_disk
 
-from urm_ray import schema
+from urm_ray import cli_export, schema
 from urm_ray.exports.export import FORMATS, Options, export
 from urm_ray.local_copies import upload_dir
 from urm_ray.media import encode_image
 from urm_ray.sources.registry import SourceError
+from urm_ray.store import StoreError
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -75,6 +80,56 @@ def test_nothing_is_overwritten(tmp_path):
     export("trl", source, str(tmp_path / "out"))
     with pytest.raises(SourceError, match="is not empty"):
         export("ms-swift", source, str(tmp_path / "out"))
+
+
+def test_an_export_that_was_killed_is_made_by_the_same_command_and_lies_where_it_was_named(tmp_path, capsys):
+    source, out = pairs_folder(tmp_path, {"image_understanding": 2}), tmp_path / "out"
+    command = ("--format", "ms-swift", "--pairs", source, "--out", str(out))
+    code = (
+        "import os, sys; from urm_ray import cli_export; from urm_ray.exports.ms_swift import MsSwiftPairs\n"
+        "MsSwiftPairs.close = lambda self: os._exit(9)\n"
+        "cli_export.main('', sys.argv[1:])"
+    )
+    assert run_python("-c", code, *command).returncode == 9
+    assert not out.exists()
+    assert list((tmp_path / "out.partial").iterdir())
+    (tmp_path / "out.partial" / "of-the-killed-one").touch()
+    assert cli_export.main("", command) == 0
+    assert not (tmp_path / "out.partial").exists()
+    assert not (out / "of-the-killed-one").exists()
+    (line, *_) = (out / "image_understanding.jsonl").read_text().splitlines()
+    assert all(Path(image).is_relative_to(out) and Path(image).is_file() for image in json.loads(line)["images"])
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_of_an_export(tmp_path, capsys):
+    source = pairs_folder(tmp_path, {"image_understanding": 1}, chosen_media=[None])
+    with small_disk(tmp_path / "disk", 1) as disk:
+        (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free))
+        assert cli_export.main("", ("--format", "trl", "--pairs", source, "--out", str(disk / "out"))) == 1
+        assert [path.name for path in disk.iterdir()] == ["filler"]
+    said = capsys.readouterr().err
+    assert said == f"error: no free space for {disk}/out: 0.0 MiB are left; make room, and try again\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "said"),
+    [("s3://bucket/pairs?regoin=x", "out", "error: a s3 URI says regoin"), (None, "file/out", "error: [Errno 20] ")],
+)
+def test_a_place_that_cannot_be_used_is_one_sentence(tmp_path, capsys, source, out, said):
+    (tmp_path / "file").touch()
+    source = source or pairs_folder(tmp_path, {"image_understanding": 1})
+    assert cli_export.main("", ("--format", "trl", "--pairs", source, "--out", str(tmp_path / out))) == 1
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_an_empty_folder_is_filled_and_a_mounted_one_is_refused_before_anything_is_written(tmp_path):
+    source, out = pairs_folder(tmp_path, {"image_understanding": 1}), tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "link").symlink_to(out)
+    export("trl", source, str(tmp_path / "link"))
+    assert [path.name for path in out.iterdir()] == ["image_understanding.parquet"]
+    with small_disk(tmp_path / "disk", 1) as disk, pytest.raises(StoreError, match="name a folder in it"):
+        export("trl", source, str(disk))
 
 
 def test_equal_pairs_give_equal_bytes_and_a_file_is_written_once(tmp_path):

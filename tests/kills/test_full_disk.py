@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,8 @@ def test_a_full_disk_is_named_and_the_stage_goes_on_once_there_is_space(disk: Pa
     assert stopped.returncode == 1, stopped.stdout[-2000:] + stopped.stderr[-2000:]
     said = stopped.stderr.splitlines()[-1]
     assert said.startswith(f"error: no free space in {run}")
-    assert "MiB are left" in said
+    assert re.search(r": \d+\.\d MiB are left, \d+\.\d MiB are needed for this file alone; make room", said), said
+    assert "seconds.json" not in said, "the first file that did not fit is told, and none that is written after it"
     stage = folder_of(run, f"generate-{TASK}")
     assert not (stage / "manifest.json").exists()
     done = {file: file.stat().st_mtime_ns for file in stage.glob("judged/unit-*.parquet")}

@@ -195,6 +195,25 @@ def test_a_stage_that_failed_is_not_done_and_keeps_its_time(models):
     assert run.finished("prepare", TASK).done
 
 
+def test_the_error_of_a_stage_is_told_though_its_time_cannot_be_kept(models):
+    run, stage = prepare_of(run_of(models))
+
+    def works(run, stage):
+        store.write_bytes(stage.path("seconds.json", "in-the-way"), b"x")
+        return {}
+
+    def fails(run, stage):
+        works(run, stage)
+        raise RuntimeError("lost a node")
+
+    with pytest.raises(RuntimeError, match="lost a node"):
+        execute(run, stage, fails)
+    stage.forget()
+    with pytest.raises(OSError, match=r"seconds\.json"):
+        execute(run, stage, works)
+    assert not stage.done
+
+
 def test_a_stage_does_not_start_without_space(models):
     run = run_of(models, {"run": {"dir": models["run"]["dir"], "min_free_mib": 1 << 40}})
     with pytest.raises(StoreError, match="no free space"):

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ class Trainer:
 
     def __init__(self) -> None:
         self.found: Any = None
+        self.args = SimpleNamespace(output_dir=".")
 
     def remove_callback(self, _: Any) -> None:
         return None

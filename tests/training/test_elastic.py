@@ -2,11 +2,22 @@ from types import SimpleNamespace
 
 import pytest
 import ray.train
-from ray.train import DataConfig, ScalingConfig
+from ray.train import DataConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution.failure_handling import FailureDecision
+from ray.train.v2.api.exceptions import WorkerGroupError
 
 from urm_ray.config_training import TrainConfig
 from urm_ray.training import elastic
-from urm_ray.training.elastic import EvenlyCarried, Shares, batches_of_worker, most_workers, of_other_workers
+from urm_ray.training.elastic import (
+    ElasticTrainer,
+    EvenlyCarried,
+    Shares,
+    batches_of_worker,
+    most_workers,
+    of_other_workers,
+)
+from urm_ray.training.guards import TrainingError
 from urm_ray.training.stream import DealtBatches, ShardBatches
 
 
@@ -58,3 +69,24 @@ def test_state_in_the_shares_of_other_workers_is_told_by_its_files(tmp_path, mon
     for name in files:
         (tmp_path / "global_step4" / name).touch()
     assert of_other_workers(tmp_path) is others
+
+
+@pytest.mark.parametrize(
+    ("errors", "decision"),
+    [
+        ([OSError("the node is gone")], FailureDecision.RETRY),
+        ([TrainingError("no free space")], FailureDecision.RAISE),
+        ([OSError("the other has gone"), TrainingError("no free space")], FailureDecision.RAISE),
+    ],
+)
+def test_workers_that_a_guard_has_stopped_are_not_started_again(monkeypatch, errors, decision):
+    asked = {}
+
+    def run(self, **arguments):
+        asked.update(arguments)
+
+    monkeypatch.setattr(TorchTrainer, "_initialize_and_run_controller", run)
+    trainer = ElasticTrainer(print, run_config=RunConfig(failure_config=FailureConfig(max_failures=3)))
+    trainer._initialize_and_run_controller(failure_policy=None)
+    failed = WorkerGroupError("failed", dict(enumerate(errors)))
+    assert asked["failure_policy"].make_decision(failed) is decision

@@ -1,8 +1,12 @@
+import errno
 import math
 
 import pytest
+import torch
+from helpers import small_disk
 from hypothesis import given
 from hypothesis import strategies as st
+from ray.exceptions import RayTaskError
 
 from urm_ray.training.guards import (
     CollapseGuard,
@@ -10,6 +14,7 @@ from urm_ray.training.guards import (
     forget_stop,
     need_finite,
     need_reference_start,
+    room,
     until_stopped,
 )
 
@@ -80,3 +85,48 @@ def test_a_worker_that_died_of_something_else_is_tried_again(tmp_path):
         with pytest.raises(OSError, match="the node is gone"):
             until_stopped(loop)({"stage": str(tmp_path)})
     assert len(calls) == 2
+
+
+def test_a_training_that_cannot_say_why_it_stopped_ends_with_its_own_error(tmp_path):
+    (tmp_path / "stopped").write_text("in the way")
+
+    def loop(settings):
+        raise TrainingError("no free space")
+
+    with pytest.raises(TrainingError, match="no free space"):
+        until_stopped(loop)({"stage": str(tmp_path)})
+
+
+def test_a_checkpoint_that_will_not_fit_is_told_with_its_size_before_it_is_written(tmp_path):
+    with room(str(tmp_path), 1), room(str(tmp_path / "not" / "there"), 1):
+        pass
+    said = rf"no free space for a checkpoint in {tmp_path}/stage: \d+\.\d MiB are left, {1 << 40}\.0 MiB are needed for"
+    with pytest.raises(TrainingError, match=said + " this checkpoint alone"), room(f"{tmp_path}/stage", 1 << 60):
+        pytest.fail("it was begun")
+
+
+def test_a_disk_that_fills_while_torch_saves_ends_the_training(tmp_path):
+    with small_disk(tmp_path / "disk", 1) as folder:
+        said = rf"no free space for a checkpoint in {folder}: \d\.\d MiB are left; make room"
+        with pytest.raises(TrainingError, match=said), room(str(folder)):
+            torch.save({"weights": torch.ones(1 << 20)}, folder / "optimizer.pt")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "full"),
+        RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 640 vs 598"),
+        RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
+    ],
+)
+def test_what_tells_of_a_full_disk_ends_the_training_and_nothing_else_does(tmp_path, error):
+    with pytest.raises(TrainingError, match="no free space for a model in"), room(str(tmp_path), what="model"):
+        raise error
+    with pytest.raises(RuntimeError, match="the node is gone"), room(str(tmp_path)):
+        raise RuntimeError("the node is gone")
+    with pytest.raises(TrainingError, match="not a number"), room(str(tmp_path)):
+        raise TrainingError("not a number")
+    elsewhere = RayTaskError("encode", "No space left on device", error).as_instanceof_cause()
+    with pytest.raises(RayTaskError), room(str(tmp_path)):
+        raise elsewhere

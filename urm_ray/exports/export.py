@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from urm_ray.exports.trl import TrlPairs
 from urm_ray.exports.videodpo import VideoDpoPairs
 from urm_ray.file_systems import is_object, locate
 from urm_ray.judge.protocol import protocol
+from urm_ray.local_copies import filling
 from urm_ray.media import MediaError
 from urm_ray.schema import PREFERENCE, SIFTED_SET
 from urm_ray.sources.check import need_values
@@ -39,10 +40,12 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """frames: of a clip, where the format knows pictures alone. protocol: in which a judge is asked."""
+    """frames: of a clip, where the format knows pictures alone. protocol: in which a judge is asked. place: where the
+    folder will lie once it is whole, which `export` says itself."""
 
     frames: int = 8
     protocol: str = "unified"
+    place: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Format:
 FORMATS = {
     "trl": Format("pairs", ANSWERS, lambda folder, task, options: TrlPairs(folder, task, options.frames)),
     "llama-factory": Format("pairs", ANSWERS, lambda folder, task, _: LlamaFactoryPairs(folder, task)),
-    "ms-swift": Format("pairs", ANSWERS, lambda folder, task, _: MsSwiftPairs(folder, task)),
+    "ms-swift": Format("pairs", ANSWERS, lambda folder, task, options: MsSwiftPairs(folder, task, options.place)),
     "pick-a-pic": Format("pairs", ("image_generation",), lambda folder, task, _: PickAPicPairs(folder, task)),
     "videodpo": Format("pairs", ("video_generation",), lambda folder, task, _: VideoDpoPairs(folder, task)),
     "llama-factory-judge": Format(
@@ -72,16 +75,21 @@ def export(name: str, source: str, out: str, options: Options | None = None) -> 
     """Writes what a folder of parquet files holds in the format of this name, and returns what was kept and left out.
 
     source: the `sifted` part of a run's pairs stage, or for judges `schema.PREFERENCE` files. SourceError where it is
-    neither, where the format has no place for any of its tasks, or where the folder to write to is not empty.
+    neither, where the format has no place for any of its tasks, or where the folder to write to is not empty. That
+    folder is there only once all is written.
     """
     if name not in FORMATS:
         raise SourceError(f"no format {name!r}; there are {', '.join(FORMATS)}")
     if is_object(out):
         raise SourceError(f"exports are written to a folder of this machine, not to {out}")
-    form, folder = FORMATS[name], Path(out)
-    if folder.exists() and any(folder.iterdir()):
+    if Path(out).exists() and (not Path(out).is_dir() or any(Path(out).iterdir())):
         raise SourceError(f"{out} is not empty: name a folder that is, or none")
-    folder.mkdir(parents=True, exist_ok=True)
+    with filling(out) as folder:
+        return _write(name, source, folder, replace(options or Options(), place=Path(out).resolve()))
+
+
+def _write(name: str, source: str, folder: Path, options: Options) -> dict[str, Any]:
+    form = FORMATS[name]
     writers: dict[str, Writer] = {}
     kept: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
@@ -91,7 +99,7 @@ def export(name: str, source: str, out: str, options: Options | None = None) -> 
             reason = _unfit(row, name)
             if reason is None:
                 if task not in writers:
-                    writers[task] = form.writer(folder, task, options or Options())
+                    writers[task] = form.writer(folder, task, options)
                 writers[task].write(row)
         except MediaError as error:
             reason = str(error).partition(":")[0]

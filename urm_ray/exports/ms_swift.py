@@ -16,8 +16,9 @@ from urm_ray.exports.llama_factory import placed, refuse_slots
 class MsSwiftPairs:
     """Preference pairs of answers. Paths are absolute, since ms-swift looks them up from where it is started."""
 
-    def __init__(self, folder: Path, task: str) -> None:
-        self.folder, self.media = folder.resolve(), MediaFiles(folder)
+    def __init__(self, folder: Path, task: str, place: Path) -> None:
+        """place: where the folder will lie once it is whole."""
+        self.place, self.media = place, MediaFiles(folder)
         self._lines = JsonLines(folder / f"{task}.jsonl")
 
     def write(self, row: dict[str, Any]) -> None:
@@ -28,7 +29,7 @@ class MsSwiftPairs:
             {"role": "user", "content": marks + row["prompt"]},
             {"role": "assistant", "content": row["chosen"]["text"]},
         ]
-        paths = {name: [str(self.folder / path) for path in found] for name, found in columns.items()}
+        paths = {name: [str(self.place / path) for path in found] for name, found in columns.items()}
         self._lines.write({"messages": messages, "rejected_response": row["rejected"]["text"]} | paths)
 
     def close(self) -> None:

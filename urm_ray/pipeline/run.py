@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import platform
 import time
@@ -183,11 +184,19 @@ def execute(run: Run, stage: Stage, function: StageFunction) -> dict[str, Any]:
     before = store.read_json(spent) if store.exists(spent) else 0.0
     try:
         facts = function(run, stage)
-    finally:
-        seconds = before + time.monotonic() - started
-        if not stage.done and store.exists(stage.uri):
-            store.write_json(spent, seconds)
+    except BaseException:
+        with contextlib.suppress(Exception):  # of what has stopped the stage, such as a full disk: it is told already
+            _keep_seconds(stage, spent, before + time.monotonic() - started)
+        raise
+    seconds = before + time.monotonic() - started
+    _keep_seconds(stage, spent, seconds)
     log_figures(run.config.tracking, stage.uri, facts.get("figures", {}))
     manifest = stage.finish(seconds, **facts)
     print(f"== {name}: done in {seconds:.0f} s", flush=True)
     return manifest
+
+
+def _keep_seconds(stage: Stage, spent: str, seconds: float) -> None:
+    """Lets a stage that is not done go on counting its time later."""
+    if not stage.done and store.exists(stage.uri):
+        store.write_json(spent, seconds)

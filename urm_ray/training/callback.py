@@ -13,7 +13,8 @@ import ray.train
 from ray.train import Checkpoint
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from urm_ray.training.guards import NOT_A_NUMBER, TrainingError
+from urm_ray.training.checkpoints import note_files
+from urm_ray.training.guards import NOT_A_NUMBER, TrainingError, room
 
 Logged = Callable[[int, int, Mapping[str, float]], None]
 
@@ -23,11 +24,13 @@ class RayTrainCallback(TrainerCallback):
 
     All ranks report, which is a barrier, so no rank's shard of the optimizer is missed; only the first rank of each
     node names the folder, so a folder is uploaded once.
-    logged: called on rank 0 with the step, how many there will be, and the figures of each log of a loss.
+    logged: called on rank 0 with the step, how many there will be, and the figures of each log of a loss. stage: where
+    Ray Train puts the checkpoints; a training ends where there is no room for the next one.
     """
 
-    def __init__(self, name: str, logged: Logged | None = None) -> None:
-        self.name, self.logged = name, logged
+    def __init__(self, name: str, logged: Logged | None = None, stage: str = "") -> None:
+        self.name, self.logged, self.stage = name, logged, stage
+        self._last_size = 0
 
     def on_log(
         self,
@@ -48,13 +51,22 @@ class RayTrainCallback(TrainerCallback):
             if self.logged:
                 self.logged(state.global_step, state.max_steps, figures)
 
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if control.should_save and self._last_size:  # the trainer removes the last one only once it has the next
+            assert args.output_dir is not None
+            with room(args.output_dir, self._last_size):
+                pass
+
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         assert args.output_dir is not None
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         first_of_node = ray.train.get_context().get_local_rank() == 0
-        ray.train.report(
-            {"step": state.global_step}, checkpoint=Checkpoint.from_directory(folder) if first_of_node else None
-        )
+        with room(args.output_dir):
+            self._last_size, size = note_files(folder, state.global_step, first_of_node)
+        with room(self.stage, size):
+            ray.train.report(
+                {"step": state.global_step}, checkpoint=Checkpoint.from_directory(folder) if first_of_node else None
+            )
 
 
 def remove_local_checkpoints(output_dir: str) -> None:

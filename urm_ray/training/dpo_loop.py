@@ -47,7 +47,7 @@ def dpo_loop(settings: dict[str, Any]) -> None:
     trainer = DiffusionDpoTrainer(
         model=model,
         args=arguments,
-        callbacks=[RayTrainCallback("dpo", settings.get("logged")), *tracked(settings)],
+        callbacks=[RayTrainCallback("dpo", settings.get("logged"), settings["stage"]), *tracked(settings)],
         family=family,
         batches=batches,
         carried=carried(config),

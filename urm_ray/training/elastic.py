@@ -19,9 +19,11 @@ import pyarrow as pa
 import ray.train
 from ray.train import DataConfig
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution.failure_handling import DefaultFailurePolicy, FailureDecision
 from ray.train.v2._internal.execution.scaling_policy import ElasticScalingPolicy
 
 from urm_ray.config_training import TrainConfig
+from urm_ray.training.guards import TrainingError
 from urm_ray.training.saved_state import plain_state
 from urm_ray.training.stream import DealtBatches, ShardBatches
 
@@ -57,10 +59,22 @@ def most_workers(possible: int, shares: int) -> int:
     return max((count for count in range(1, min(possible, shares) + 1) if shares % count == 0), default=0)
 
 
+class UnlessStopped(DefaultFailurePolicy):
+    """Starts workers again as Ray does, but not those that a TrainingError has stopped: on a full disk nothing can be
+    written of it for those that come after (`guards.until_stopped`)."""
+
+    def make_decision(self, training_failed_error: Any) -> FailureDecision:
+        failures = getattr(training_failed_error, "worker_failures", {}).values()
+        if any(isinstance(error, TrainingError) for error in failures):
+            return FailureDecision.RAISE
+        return super().make_decision(training_failed_error)
+
+
 class ElasticTrainer(TorchTrainer):
-    """A trainer whose number of workers is between two bounds and divides the greater."""
+    """A trainer whose number of workers is between two bounds and divides the greater, and that a guard can stop."""
 
     def _initialize_and_run_controller(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["failure_policy"] = UnlessStopped(self.run_config.failure_config)
         if self.scaling_config.elasticity_enabled:
             kwargs["scaling_policy"] = EvenlyCarried(self.scaling_config)
         return super()._initialize_and_run_controller(*args, **kwargs)

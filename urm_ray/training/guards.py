@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from urm_ray import store
+from urm_ray.file_systems import StoreError, free_space, missing_space, no_space
 
 
 class TrainingError(RuntimeError):
@@ -55,6 +57,28 @@ class CollapseGuard:
             )
 
 
+@contextlib.contextmanager
+def room(place: str, size: int | None = None, what: str = "checkpoint") -> Iterator[None]:
+    """TrainingError where what the block writes does not fit into a folder, before it is begun if its size is known.
+
+    A worker that were started again would only meet the same disk. size: in bytes. What Ray tells of its own disks, or
+    of those of other nodes, stays what it is.
+    """
+    left = free_space(place)
+    if left is not None and size is not None and left < size:
+        raise _no_room(place, size, what)
+    try:
+        yield
+    except Exception as error:
+        if not no_space(error) or type(error).__module__.startswith("ray."):
+            raise
+        raise _no_room(place, size, what) from None
+
+
+def _no_room(place: str, size: int | None, what: str) -> TrainingError:
+    return TrainingError(f"no free space for a {what} {missing_space(place, size, f'this {what}')}")
+
+
 Loop = Callable[[dict[str, Any]], None]
 
 
@@ -73,7 +97,8 @@ def until_stopped(loop: Loop) -> Loop:
         try:
             loop(settings)
         except TrainingError as error:
-            store.write_json(reason, str(error))
+            with contextlib.suppress(OSError, StoreError):  # of a full disk, say: `UnlessStopped` is told all the same
+                store.write_json(reason, str(error))
             raise
 
     return guarded

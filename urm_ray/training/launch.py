@@ -26,7 +26,7 @@ from urm_ray.run_folder import Stage
 from urm_ray.schema import digest
 from urm_ray.training.checkpoints import mend_checkpoints
 from urm_ray.training.elastic import ElasticTrainer, Shares, each_group_its_own, make_universal, of_other_workers
-from urm_ray.training.guards import forget_stop, until_stopped
+from urm_ray.training.guards import forget_stop, room, until_stopped
 from urm_ray.training.saved_state import plain_state
 
 
@@ -127,7 +127,7 @@ def run_trainer(trainer: Any, folder: str | None) -> None:
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)  # ours prints the same figures, once
-    with plain_state(folder), each_group_its_own():
+    with plain_state(folder), each_group_its_own(), room(trainer.args.output_dir):
         trainer.train(resume_from_checkpoint=folder)
 
 
@@ -174,8 +174,10 @@ def save_model(trainer: Any, fresh: Callable[[], Any], save: Callable[[Any, str]
         if hasattr(model, "merge_and_unload"):
             model = model.merge_and_unload()
         with tempfile.TemporaryDirectory() as folder:
-            save(model, folder)
-            upload_dir(folder, store.join(stage_uri, "model"))
+            with room(folder, what="model"):
+                save(model, folder)
+            with room(stage_uri, sum(file.size for file in store.tree(folder)), "model"):
+                upload_dir(folder, store.join(stage_uri, "model"))
         # The last file: it makes the training done (`trained`).
         store.write_json(
             store.join(stage_uri, "history.json"), [entry for entry in trainer.state.log_history if "loss" in entry]

@@ -87,7 +87,7 @@ def reward_loop(settings: dict[str, Any]) -> None:
         args=arguments,
         processing_class=processor,
         data_collator=lambda rows: rows,
-        callbacks=[RayTrainCallback("reward", settings.get("logged")), *tracked(settings)],
+        callbacks=[RayTrainCallback("reward", settings.get("logged"), settings["stage"]), *tracked(settings)],
         batches=batches,
     )
     run_trainer(trainer, start.folder)

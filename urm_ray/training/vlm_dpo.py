@@ -142,7 +142,7 @@ def vlm_dpo_loop(settings: dict[str, Any]) -> None:
         processing_class=processor,
         # Adapters that came with the model would make TRL keep a second, frozen set of them as the reference.
         peft_config=peft_config(model, config.lora) if config.lora else None,
-        callbacks=[RayTrainCallback("dpo", settings.get("logged")), *tracked(settings)],
+        callbacks=[RayTrainCallback("dpo", settings.get("logged"), settings["stage"]), *tracked(settings)],
         batches=batches,
         config=config,
     )
