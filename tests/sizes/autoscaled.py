@@ -14,7 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID, FAKE_HEAD_NODE_TYPE
+from ray.autoscaler._private.fake_multi_node.node_provider import (
+    FAKE_HEAD_NODE_ID,
+    FAKE_HEAD_NODE_TYPE,
+    FakeMultiNodeProvider,
+)
 
 PATIENCE_S = 120.0
 
@@ -38,7 +42,8 @@ class Autoscaled:
             "upscaling_speed": 1.0,
             "idle_timeout_minutes": idle_s / 60,
             "provider": {
-                "type": "fake_multinode",
+                "type": "external",  # by name it needs a file that Ray's wheel lacks
+                "module": f"{FakeMultiNodeProvider.__module__}.{FakeMultiNodeProvider.__name__}",
                 "gcs_address": self.address,
                 "head_node_id": FAKE_HEAD_NODE_ID,
                 "launch_multiple": True,
