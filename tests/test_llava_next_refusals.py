@@ -97,7 +97,7 @@ def test_a_conversion_that_was_killed_is_made_by_the_same_command(source, tmp_pa
     )
     assert run_python("-c", code, str(source), str(tmp_path / "to")).returncode == 9
     assert not (tmp_path / "to").exists()
-    assert list(tmp_path.glob("to.partial/*.safetensors"))
+    assert list(tmp_path.glob(".to.partial/*.safetensors"))
     convert(str(source), str(tmp_path / "to"))
     assert [path.name for path in tmp_path.iterdir()] == ["to"]
 

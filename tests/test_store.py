@@ -72,6 +72,11 @@ def test_a_file_is_whole_on_the_disk_before_it_has_its_name_and_its_name_is_ther
     assert folder == str(tmp_path)
 
 
+def test_what_need_not_last_is_not_waited_for(tmp_path, done_to_disk):
+    store.write_json(str(tmp_path / "progress.json"), {"rows": 1}, lasting=False)
+    assert [what for what, *_ in done_to_disk] == ["replace"]
+
+
 def test_a_file_system_that_cannot_keep_a_folder_on_its_disk_writes_files_all_the_same(tmp_path, monkeypatch):
     fsync = os.fsync
 

@@ -23,7 +23,7 @@ def main(description: str = "", argv: Sequence[str] | None = None) -> int:
     try:
         advice = convert(arguments.source, arguments.to)
     except (FormatError, StoreError, ValueError, OSError) as error:
-        print(printed(f"error: {str(error).splitlines()[0]}"), file=sys.stderr)
+        print(printed(f"error: {next(iter(str(error).splitlines()), type(error).__name__)}"), file=sys.stderr)
         return 1
     print(f"written: {arguments.to}")
     if advice:

@@ -32,7 +32,7 @@ def main(description: str = "", argv: Sequence[str] | None = None) -> int:
         options = Options(arguments.frames, arguments.protocol)
         found = export(arguments.format, arguments.pairs or arguments.preferences, arguments.out, options)
     except (SourceError, StoreError, ValueError, OSError) as error:
-        print(printed(f"error: {str(error).splitlines()[0]}"), file=sys.stderr)
+        print(printed(f"error: {next(iter(str(error).splitlines()), type(error).__name__)}"), file=sys.stderr)
         return 1
     for name in ("kept", "left_out"):
         for what, count in found[name].items():

@@ -65,6 +65,10 @@ class StoreError(RuntimeError):
     """The run folder cannot be used; the message says why in one sentence."""
 
 
+class NoSpaceError(StoreError):
+    """A file does not fit on its disk."""
+
+
 def is_object(uri: str) -> bool:
     """Whether a place is on an object store, or on another file system that is no folder of this machine."""
     return "://" in uri and not uri.startswith("file://")

@@ -118,10 +118,12 @@ def _fetch(uri: str, file: store.File, folder: Path) -> None:
 def upload_dir(folder: str, uri: str) -> None:
     """Copies a local folder to a place, in the stead of what is there; safe to repeat."""
     store.delete_dir(uri)
-    if not is_object(uri):
-        shutil.copytree(folder, locate(uri)[1])
-        return
     files = store.tree(folder)
+    if not is_object(uri):
+        place = shutil.copytree(folder, locate(uri)[1])
+        for file in files:  # what makes a training done is on the disk after them, and never without
+            store.to_disk(f"{place}/{file.name}")
+        return
     with ThreadPoolExecutor(TOGETHER) as threads:
         list(threads.map(lambda file: store.upload_file(f"{folder}/{file.name}", join(uri, file.name)), files))
 
@@ -131,13 +133,13 @@ def filling(folder: str) -> Iterator[Path]:
     """A new folder of this machine to write to, which has its name once the block is left: until then, and if it is
     left by an error, there is nothing, or the empty folder that there was.
 
-    It is FOLDER.partial until then, and what was left there by a process that died is removed. StoreError where there
+    It is .FOLDER.partial until then, and what was left there by a process that died is removed. StoreError where there
     is no space for it.
     """
     whole = Path(os.path.realpath(folder))
     if whole.is_mount():
         raise StoreError(f"{folder} is a file system of its own: name a folder in it")
-    partial = whole.with_name(f"{whole.name}.partial")
+    partial = whole.with_name(f".{whole.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)

@@ -64,7 +64,7 @@ class Stage:
     def note(self, facts: dict[str, Any]) -> None:
         """Writes how far the stage is, for whoever watches; that it cannot be written is no reason to stop."""
         with contextlib.suppress(OSError, StoreError):
-            store.write_json(self.path(PROGRESS), {"time": time.time(), **facts})
+            store.write_json(self.path(PROGRESS), {"time": time.time(), **facts}, lasting=False)
 
     def noted(self) -> dict[str, Any] | None:
         """What was noted last, and when (`time`, in seconds since 1970), unless there is nothing."""

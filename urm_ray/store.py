@@ -22,6 +22,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from urm_ray.file_systems import (
+    NoSpaceError,
     StoreError,
     is_object,
     join,
@@ -81,16 +82,16 @@ def tree(uri: str) -> list[File]:
 
 
 @contextlib.contextmanager
-def writing(uri: str, size: int | None = None) -> Iterator[pa.NativeFile]:
+def writing(uri: str, size: int | None = None, lasting: bool = True) -> Iterator[pa.NativeFile]:
     """A stream into a file that appears whole when the block is left, or not at all if it is left by an error. A loss
-    of power leaves it whole, or the file that was there before.
+    of power leaves it whole, or the file that was there before, unless it need not last.
 
-    size: of the file in bytes, as far as it is known. StoreError where there is no space for it.
+    size: of the file in bytes, as far as it is known. NoSpaceError where there is no space for it.
     """
     if is_object(uri):  # what was written into an object when it is closed becomes the object, after an error too
         with tempfile.TemporaryDirectory(prefix="urm_ray-") as folder:
             spool = f"{folder}/whole"
-            with writing(spool, size) as stream:
+            with writing(spool, size, lasting=False) as stream:
                 yield stream
             upload_file(spool, uri)
         return
@@ -101,19 +102,21 @@ def writing(uri: str, size: int | None = None) -> Iterator[pa.NativeFile]:
         fs.create_dir(folder, recursive=True)
         with fs.open_output_stream(target) as stream:
             yield stream
-        _to_disk(target)
+        if lasting:
+            to_disk(target)
         os.replace(target, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
             fs.delete_file(target)
         if no_space(error):
-            raise StoreError(f"no free space {missing_space(uri, size)}") from None
+            raise NoSpaceError(f"no free space {missing_space(uri, size)}") from None
         raise
-    with contextlib.suppress(OSError):  # a file system that does this for no folder keeps the names of files by itself
-        _to_disk(folder)
+    if lasting:
+        with contextlib.suppress(OSError):  # a file system that does this for no folder keeps the names by itself
+            to_disk(folder)
 
 
-def _to_disk(path: str) -> None:
+def to_disk(path: str) -> None:
     """Waits until a file's content, or the names in a folder, would outlast a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -136,11 +139,11 @@ def upload_file(file: str, uri: str) -> None:
         _put(uri, stream.read_buffer())
 
 
-def write_bytes(uri: str, data: bytes) -> None:
-    """Writes a file so that it appears whole or not at all."""
+def write_bytes(uri: str, data: bytes, lasting: bool = True) -> None:
+    """Writes a file so that it appears whole or not at all. lasting: as of `writing`."""
     if is_object(uri):
         return _put(uri, data)
-    with writing(uri, len(data)) as stream:
+    with writing(uri, len(data), lasting) as stream:
         stream.write(data)
 
 
@@ -156,8 +159,8 @@ def opened(uri: str) -> pa.NativeFile:
     return fs.open_input_file(path)
 
 
-def write_json(uri: str, value: Any) -> None:
-    write_bytes(uri, json.dumps(value, indent=2, sort_keys=True).encode())
+def write_json(uri: str, value: Any, lasting: bool = True) -> None:
+    write_bytes(uri, json.dumps(value, indent=2, sort_keys=True).encode(), lasting)
 
 
 def read_json(uri: str) -> Any:

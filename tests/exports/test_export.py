@@ -92,10 +92,10 @@ def test_an_export_that_was_killed_is_made_by_the_same_command_and_lies_where_it
     )
     assert run_python("-c", code, *command).returncode == 9
     assert not out.exists()
-    assert list((tmp_path / "out.partial").iterdir())
-    (tmp_path / "out.partial" / "of-the-killed-one").touch()
+    assert list((tmp_path / ".out.partial").iterdir())
+    (tmp_path / ".out.partial" / "of-the-killed-one").touch()
     assert cli_export.main("", command) == 0
-    assert not (tmp_path / "out.partial").exists()
+    assert not (tmp_path / ".out.partial").exists()
     assert not (out / "of-the-killed-one").exists()
     (line, *_) = (out / "image_understanding.jsonl").read_text().splitlines()
     assert all(Path(image).is_relative_to(out) and Path(image).is_file() for image in json.loads(line)["images"])

@@ -52,13 +52,25 @@ def test_every_file_that_is_named_counts_and_no_other(folder, form):
     assert ("10.png", -1, -1) in media_state(path)
 
 
-def test_an_archive_counts_where_a_name_is_no_file(folder):
-    path = lines(folder, {"prompt": "a", "images": ["packed/1.png"]})
+def test_an_archive_counts_where_a_name_in_labels_is_no_file(folder, objects):
+    path = lines(folder, "prompt,image,score", "a,packed/1.png,1", name="mine.csv")
     with zipfile.ZipFile(folder / "packed.zip", "w") as archive:
         archive.writestr("1.png", b"one")
-    before = media_state(path)
+    upload_dir(str(folder), objects.uri("data"))
+    there = objects.uri("data", "mine.csv")
+    before, before_there = media_state(path, labels=True), media_state(there, labels=True)
+    assert {name for name, _, _ in before} == {name for name, _, _ in before_there} == {"packed/1.png", "packed.zip"}
     change(folder / "packed.zip")
-    assert media_state(path) != before
+    assert media_state(path, labels=True) != before
+    assert media_state(path) == media_state(there) == [("packed/1.png", -1, -1)]
+
+
+@pytest.mark.parametrize("form", [0, 1])
+def test_answers_in_words_are_no_files(folder, form):
+    listed = [{"prompt": "a", "images": ["10.png"], "candidates": ["shots/20.png"]}]
+    forms = [lines(folder, *listed), lines(folder, "prompt,image,candidate", "a,10.png,shots/20.png", name="mine.csv")]
+    assert [name for name, _, _ in media_state(forms[form], candidates=False)] == ["10.png"]
+    assert [name for name, _, _ in media_state(forms[form])] == ["10.png", "shots/20.png"]
 
 
 def test_what_leads_out_of_the_folder_or_cannot_be_read_names_nothing(folder):

@@ -44,7 +44,8 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
     handed: list[dict[str, int]] = []
 
     def report(metrics: dict[str, Any], checkpoint: Any) -> None:
-        handed.append({path.name: path.stat().st_size for path in Path(checkpoint.path).iterdir()})
+        if checkpoint:
+            handed.append({path.name: path.stat().st_size for path in Path(checkpoint.path).iterdir()})
 
     monkeypatch.setattr(ray.train, "report", report)
     monkeypatch.setattr(ray.train, "get_context", lambda: SimpleNamespace(get_local_rank=lambda: 0))
@@ -69,6 +70,23 @@ def test_a_checkpoint_is_handed_over_with_the_list_of_its_files(tmp_path: Path, 
     (files,) = reported
     assert files["weights"] == 5000
     assert set(files) == {"weights", "files.json"}
+
+
+def test_of_a_nodes_own_copies_the_last_one_alone_is_kept(
+    tmp_path: Path, reported: list[dict[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    callback, arguments, wish = saving(tmp_path)
+    for name in ("checkpoint-2", "resume", "runs"):
+        (tmp_path / "scratch" / name / "inner").mkdir(parents=True)
+    there = lambda: {path.name for path in (tmp_path / "scratch").iterdir()}  # noqa: E731
+    callback.on_step_end(arguments, state(), SimpleNamespace(should_save=False))
+    assert there() == {"checkpoint-2", "checkpoint-3", "runs"}
+    monkeypatch.setattr(ray.train, "get_context", lambda: SimpleNamespace(get_local_rank=lambda: 1))
+    callback.on_save(arguments, state(), wish)
+    assert there() == {"checkpoint-2", "checkpoint-3", "runs"}, "another worker of the node removes it"
+    monkeypatch.setattr(ray.train, "get_context", lambda: SimpleNamespace(get_local_rank=lambda: 0))
+    callback.on_save(arguments, state(), wish)
+    assert there() == {"checkpoint-3", "runs"}
 
 
 def test_a_checkpoint_that_has_no_room_in_the_run_is_not_handed_over(

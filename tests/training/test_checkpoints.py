@@ -132,6 +132,14 @@ def test_a_whole_list_is_left_as_it_is(tmp_path: Path) -> None:
     assert goes_on_from(tmp_path) == "checkpoint_2"
 
 
+def test_a_checkpoint_that_lacks_what_it_names_is_passed_over_though_the_list_is_right(tmp_path: Path) -> None:
+    named = json.dumps({"checkpoint_results": [{"checkpoint_dir_name": "checkpoint_4"}]})
+    folder = folder_with(tmp_path, named, 2, 4)
+    (folder / "checkpoint_4/global_step/optim_states.pt").write_bytes(b"")
+    mend_checkpoints(str(folder))
+    assert goes_on_from(tmp_path) == "checkpoint_2"
+
+
 def test_a_folder_that_is_not_there_yet_stays_away(tmp_path: Path) -> None:
     mend_checkpoints(str(tmp_path / "none"))
     assert not (tmp_path / "none").exists()

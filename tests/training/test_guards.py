@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.exceptions import RayTaskError
 
+from urm_ray import store
 from urm_ray.training.guards import (
     CollapseGuard,
     TrainingError,
@@ -110,6 +111,12 @@ def test_a_disk_that_fills_while_torch_saves_ends_the_training(tmp_path):
         said = rf"no free space for a checkpoint in {folder}: \d\.\d MiB are left; make room"
         with pytest.raises(TrainingError, match=said), room(str(folder)):
             torch.save({"weights": torch.ones(1 << 20)}, folder / "optimizer.pt")
+
+
+def test_a_file_of_the_run_that_does_not_fit_ends_the_training_in_its_own_words(tmp_path):
+    said = r"no free space in .*/history\.json: .* MiB are left, .* MiB are needed for this file alone"
+    with small_disk(tmp_path / "disk", 1) as folder, pytest.raises(TrainingError, match=said), room(str(tmp_path)):
+        store.write_json(f"{folder}/history.json", "x" * (2 << 20))
 
 
 @pytest.mark.parametrize(

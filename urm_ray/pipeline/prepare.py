@@ -26,6 +26,8 @@ from urm_ray.sources.check import check_preference, check_prompt
 from urm_ray.sources.reader import READERS
 from urm_ray.sources.registry import PARTS, Part, Rejected, Source, SourceError, source
 
+_NAMING = (".csv", ".tsv", ".json", ".jsonl")
+"""Files that may name others."""
 PROMPT_PARTS: tuple[Part, ...] = ("train_prompts", "heldout_prompts")
 ROW_LIMIT_S = 600.0
 """Reading and checking a row for longer is hung."""
@@ -41,13 +43,19 @@ def part_source(config: dict[str, Any], seed: int, task: Task, part: str) -> Sou
 
 
 def _here(name: str, uri: str) -> str:
-    """What a source is given of a place on an object store: a copy on this node. Readers of a file look for what it
-    names beside it, so their copy is of its folder; a prompt file fetches what it names itself."""
+    """What a source is given of a place on an object store: a copy on this node. Readers of a text file look
+    for what it names beside it, so their copy is of its folder; a prompt file fetches what it names itself."""
     if name == "jsonl":
         return uri
-    if name in READERS and store.size_if_file(uri) is not None:
-        return f"{local_copy(parent_of(uri))}/{name_of(uri)}"
+    if name in READERS and name_of(uri).endswith(_NAMING) and (size := store.size_if_file(uri)) is not None:
+        return f"{_folder_of(uri, size)}/{name_of(uri)}"
     return local_copy(uri)
+
+
+@lru_cache(maxsize=2)
+def _folder_of(uri: str, size: int) -> str:
+    """A copy of the folder that holds a file of that size: listed once, though a source is asked for each unit."""
+    return local_copy(parent_of(uri))
 
 
 @lru_cache(maxsize=2)

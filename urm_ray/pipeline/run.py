@@ -53,18 +53,19 @@ class Run:
             self._fingerprints[path] = fingerprint(checked(path))
         return self._fingerprints[path]
 
-    def data_digest(self, path: str) -> str:
-        """Of a file or folder of data, and of the media that such a file names, which are not read for that."""
-        if path not in self._fingerprints:
-            content, named = fingerprint(path), media_state(path)
-            self._fingerprints[path] = digest(content, named) if named else content
-        return self._fingerprints[path]
+    def data_digest(self, path: str, labels: bool = False, candidates: bool = False) -> str:
+        """Of a file or folder of data, and of the media that such a file names (`media_state`), which are not read."""
+        known = f"{path} {labels} {candidates}"
+        if known not in self._fingerprints:
+            content, named = fingerprint(path), media_state(path, labels, candidates)
+            self._fingerprints[known] = digest(content, named) if named else content
+        return self._fingerprints[known]
 
     def data_digests(self, task: Task) -> list[str | None]:
         """Of the files that a task's preferences and prompts come from; None where they come from no file."""
         prepare = self.config.prepare.of_task(task)
-        paths = prepare.preferences_path if self.trains_judge else None, prepare.prompts_path
-        return [path and self.data_digest(path) for path in paths]
+        learnt, asked = prepare.preferences_path if self.trains_judge else None, prepare.prompts_path
+        return [learnt and self.data_digest(learnt, labels=True, candidates=True), asked and self.data_digest(asked)]
 
     def sampler_digest(self, task: Task, policy: str) -> str:
         """What the candidates of a policy (`policy` is the digest of its weights) depend on."""
@@ -122,7 +123,8 @@ class Run:
             policy = c.policy(task)
             weights = self.policy_digest(task)
             asked = c.digest_of("judge"), c.pairs.asked(), policy.digest_of("sampler", "clips", "generate")
-            made = [self.data_digest(path) for path in (policy.candidates_path,) if path]
+            own = policy.candidates_path
+            made = [self.data_digest(own, candidates=not understands(task))] if own else []
             generate = digest(self.judge_digest, found[key("prepare", task)], asked, weights, *made)
             pairs = digest(generate, c.digest_of("pairs"))
             dpo = digest(pairs, policy.digest_of("vlm_dpo" if understands(task) else "dpo"))
@@ -199,4 +201,4 @@ def execute(run: Run, stage: Stage, function: StageFunction) -> dict[str, Any]:
 def _keep_seconds(stage: Stage, spent: str, seconds: float) -> None:
     """Lets a stage that is not done go on counting its time later."""
     if not stage.done and store.exists(stage.uri):
-        store.write_json(spent, seconds)
+        store.write_json(spent, seconds, lasting=False)

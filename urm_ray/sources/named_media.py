@@ -29,24 +29,27 @@ _NOTHING = (-1, -1)
 _ARCHIVES = ("*.zip*", "*/*.zip*")
 
 
-def media_state(path: str) -> list[Seen]:
+def media_state(path: str, labels: bool = False, candidates: bool = True) -> list[Seen]:
     """What there is of the files that the .jsonl, .csv or .tsv at a place names inside its folder, by name.
 
-    Of a folder that is named, all that is right in it counts; archives do where a name is no file, since it may be in
-    one. Lines that cannot be read name nothing, and neither do files of another kind.
+    labels: it holds preferences, whose media may lie in archives: these count where a name is no file. candidates: are
+    files, and not answers in words. Of a folder that is named, all that is right in it counts. Lines that cannot be
+    read name nothing, and neither do files of another kind.
     """
     if not name_of(path).endswith((".jsonl", ".csv", ".tsv")) or not store.exists(path):
         return []
     here = local_copy(path)
-    names = sorted(set(filter(None, map(_inside, _names(here)))))
-    return _seen_there(parent_of(path), names) if is_object(path) else _seen(os.path.dirname(here) or ".", names)
+    names = sorted(set(filter(None, map(_inside, _names(here, candidates)))))
+    if is_object(path):
+        return _seen_there(parent_of(path), names, labels)
+    return _seen(os.path.dirname(here) or ".", names, labels)
 
 
-def _names(path: str) -> Iterator[str]:
+def _names(path: str, candidates: bool) -> Iterator[str]:
     if os.path.isdir(path):
         return
     if not path.endswith(".jsonl"):
-        yield from _cells(path)
+        yield from _cells(path, candidates)
         return
     with open(path, "rb") as lines:
         for line in lines:
@@ -54,18 +57,19 @@ def _names(path: str) -> Iterator[str]:
                 value = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            for key in (*MEDIA, CANDIDATES):
+            for key in (*MEDIA, *([CANDIDATES] if candidates else [])):
                 listed = value.get(key) if isinstance(value, dict) else None
                 yield from (name for name in listed or () if isinstance(name, str)) if isinstance(listed, list) else ()
 
 
-def _cells(path: str) -> Iterator[str]:
+def _cells(path: str, candidates: bool) -> Iterator[str]:
     try:
         records = CsvRecords(path)
         for unit in records.units(sys.maxsize):
             for _, record in records.read(unit):
                 if not isinstance(record, Rejected):
-                    yield from (cell for name, cell in record.items() if _COLUMN.fullmatch(name))
+                    named = ((_COLUMN.fullmatch(name), cell) for name, cell in record.items())
+                    yield from (cell for one, cell in named if one and (candidates or one[1] != "candidate"))
     except (SourceError, csv.Error):
         return
 
@@ -83,11 +87,11 @@ def _inside(name: str) -> str | None:
     return None if plain in (".", "..") or plain.startswith("../") else plain
 
 
-def _seen(folder: str, names: Sequence[str]) -> list[Seen]:
+def _seen(folder: str, names: Sequence[str], archives: bool) -> list[Seen]:
     found: list[Seen] = []
     for name in names:
         found += _state(os.path.join(folder, name), name)
-    if any(one[1:] == _NOTHING for one in found):
+    if archives and any(one[1:] == _NOTHING for one in found):
         for place in sorted({place for pattern in _ARCHIVES for place in Path(folder).glob(pattern)}):
             found += _state(str(place), place.relative_to(folder).as_posix())
     return found
@@ -104,7 +108,7 @@ def _state(place: str, name: str) -> list[Seen]:
     return [(name, seen.st_size, seen.st_mtime_ns) for name, seen in [(name, there), *states]]
 
 
-def _seen_there(prefix: str, names: Sequence[str]) -> list[Seen]:
+def _seen_there(prefix: str, names: Sequence[str], archives: bool) -> list[Seen]:
     """The same below a prefix of an object store, from one listing."""
     if not names:
         return []
@@ -115,6 +119,11 @@ def _seen_there(prefix: str, names: Sequence[str]) -> list[Seen]:
         (file.name, file.size, file.changed)
         for file in files
         if not wanted.isdisjoint([file.name, *map(str, PurePosixPath(file.name).parents)])
-        or (missing and any(PurePosixPath(file.name).match(pattern) for pattern in _ARCHIVES))
+        or (archives and missing and _is_archive(file.name))
     ]
     return [*named, *missing]
+
+
+def _is_archive(name: str) -> bool:
+    """As the patterns of archives find it, which look no deeper than a folder."""
+    return name.count("/") <= 1 and ".zip" in name.rpartition("/")[2]

@@ -13,7 +13,7 @@ import ray.train
 from ray.train import Checkpoint
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from urm_ray.training.checkpoints import note_files
+from urm_ray.training.checkpoints import RESUME, note_files
 from urm_ray.training.guards import NOT_A_NUMBER, TrainingError, room
 
 Logged = Callable[[int, int, Mapping[str, float]], None]
@@ -52,6 +52,7 @@ class RayTrainCallback(TrainerCallback):
                 self.logged(state.global_step, state.max_steps, figures)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._forget(args, RESUME)  # all have read it once all have made a step
         if control.should_save and self._last_size:  # the trainer removes the last one only once it has the next
             assert args.output_dir is not None
             with room(args.output_dir, self._last_size):
@@ -60,13 +61,28 @@ class RayTrainCallback(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         assert args.output_dir is not None
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        first_of_node = ray.train.get_context().get_local_rank() == 0
+        first_of_node = _first_of_node()
         with room(args.output_dir):
             self._last_size, size = note_files(folder, state.global_step, first_of_node)
         with room(self.stage, size):
             ray.train.report(
                 {"step": state.global_step}, checkpoint=Checkpoint.from_directory(folder) if first_of_node else None
             )
+        # The trainer removes earlier ones on the first worker's node alone.
+        self._forget(args, *(old.name for old in folder.parent.glob("checkpoint-*") if old != folder))
+
+    @staticmethod
+    def _forget(args: TrainingArguments, *names: str) -> None:
+        """Removes folders of the node's scratch, on its first worker."""
+        assert args.output_dir is not None
+        there = [folder for name in names if (folder := Path(args.output_dir) / name).exists()]
+        if there and _first_of_node():
+            for folder in there:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _first_of_node() -> bool:
+    return ray.train.get_context().get_local_rank() == 0
 
 
 def remove_local_checkpoints(output_dir: str) -> None:

@@ -14,6 +14,8 @@ from ray.train.v2._internal.execution.checkpoint.checkpoint_manager import (
 
 from urm_ray import store
 
+RESUME = "resume"
+"""The folder, beside a worker's own checkpoints, of the one that it goes on from."""
 FILES = "files.json"
 """Lies in each checkpoint, and names what else does."""
 
@@ -51,7 +53,7 @@ def mend_checkpoints(folder: str) -> None:
     """Lets a training in the folder go on from its newest checkpoint where the list of them was cut in half, or names
     some that are gone; from its beginning where there is none."""
     listed = store.join(folder, LIST)
-    if not store.exists(listed) or _is_whole(folder, listed):
+    if not store.exists(listed) or _is_right(folder, listed):
         return
     steps = {name: step for name in _folders(folder) if (step := _step(store.join(folder, name))) is not None}
     if not steps:
@@ -72,10 +74,12 @@ def mend_checkpoints(folder: str) -> None:
     store.write_bytes(listed, state.model_dump_json().encode())
 
 
-def _is_whole(folder: str, listed: str) -> bool:
+def _is_right(folder: str, listed: str) -> bool:
+    """Whether the list can be read, and what it names is there, without anything missing in it."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
-        named = [one["checkpoint_dir_name"] for one in store.read_json(listed)["checkpoint_results"]]
-        return set(named) <= set(_folders(folder))
+        named = {one["checkpoint_dir_name"] for one in store.read_json(listed)["checkpoint_results"]}
+        noted = [name for name in named & set(_folders(folder)) if store.exists(store.join(folder, name, FILES))]
+        return named <= set(_folders(folder)) and all(_step(store.join(folder, name)) is not None for name in noted)
     return False
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from urm_ray import store
-from urm_ray.file_systems import StoreError, free_space, missing_space, no_space
+from urm_ray.file_systems import NoSpaceError, StoreError, free_space, missing_space, no_space
 
 
 class TrainingError(RuntimeError):
@@ -70,6 +70,8 @@ def room(place: str, size: int | None = None, what: str = "checkpoint") -> Itera
     try:
         yield
     except Exception as error:
+        if isinstance(error, NoSpaceError):
+            raise TrainingError(str(error)) from None
         if not no_space(error) or type(error).__module__.startswith("ray."):
             raise
         raise _no_room(place, size, what) from None

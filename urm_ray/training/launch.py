@@ -24,7 +24,7 @@ from urm_ray.file_systems import again
 from urm_ray.local_copies import upload_dir
 from urm_ray.run_folder import Stage
 from urm_ray.schema import digest
-from urm_ray.training.checkpoints import mend_checkpoints
+from urm_ray.training.checkpoints import RESUME, mend_checkpoints
 from urm_ray.training.elastic import ElasticTrainer, Shares, each_group_its_own, make_universal, of_other_workers
 from urm_ray.training.guards import forget_stop, room, until_stopped
 from urm_ray.training.saved_state import plain_state
@@ -148,7 +148,7 @@ def last_checkpoint(scratch: str) -> Start:
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
         return Start()
-    folder = Path(again(lambda: checkpoint.to_directory(str(Path(scratch) / "resume"))))
+    folder = Path(again(lambda: checkpoint.to_directory(str(Path(scratch) / RESUME))))
     steps = json.loads((folder / "trainer_state.json").read_text())["global_step"]
     universal = of_other_workers(folder)
     torch.distributed.barrier()  # until all have looked
@@ -176,12 +176,14 @@ def save_model(trainer: Any, fresh: Callable[[], Any], save: Callable[[Any, str]
         with tempfile.TemporaryDirectory() as folder:
             with room(folder, what="model"):
                 save(model, folder)
+            store.delete_dir(store.join(stage_uri, "model"))  # what a killed worker left has its place, too
             with room(stage_uri, sum(file.size for file in store.tree(folder)), "model"):
                 upload_dir(folder, store.join(stage_uri, "model"))
         # The last file: it makes the training done (`trained`).
-        store.write_json(
-            store.join(stage_uri, "history.json"), [entry for entry in trainer.state.log_history if "loss" in entry]
-        )
+        with room(stage_uri, what="history"):
+            store.write_json(
+                store.join(stage_uri, "history.json"), [entry for entry in trainer.state.log_history if "loss" in entry]
+            )
 
 
 def load_weights(model: Any, state: dict[str, Any]) -> None:
