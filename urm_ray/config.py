@@ -31,6 +31,9 @@ class RunConfig(Section):
     stage stops where there are more, as something else is wrong then. Ten may be in any case."""
     dashboard_host: str = "127.0.0.1"
     """Where Ray's dashboard listens if the run starts Ray itself: on this machine alone. It can start jobs."""
+    node_wait_s: float = Field(600.0, ge=0)
+    """How long a stage waits for a node that can hold what it asks for, on a cluster that was there before the run: an
+    autoscaler may bring one, or whoever replaces a node that was lost."""
 
 
 class TaskData(Section):

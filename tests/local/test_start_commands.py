@@ -23,11 +23,12 @@ import pytest
 from cluster.files import read
 from local.nodes import environment
 from ray._private.services import get_node_ip_address
-from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID, FakeMultiNodeProvider
+from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
 
 pytestmark = [pytest.mark.local, pytest.mark.long]
 
 PORT = 6541
+TESTS = Path(__file__).resolve().parents[1]
 ASK = """
 import ray, time
 ray.init(address="{address}", log_to_driver=False)
@@ -69,7 +70,7 @@ def pretended(address: str) -> dict[str, Any]:
         node.pop("docker", None)
     provider = {
         "type": "external",
-        "module": f"{FakeMultiNodeProvider.__module__}.{FakeMultiNodeProvider.__name__}",
+        "module": "local.pretended_nodes.PretendedNodes",
         "gcs_address": address,
         "head_node_id": FAKE_HEAD_NODE_ID,
         "launch_multiple": True,
@@ -106,7 +107,7 @@ def address(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
             }
             if role == "head":
                 names = ("RAY_CLOUD_INSTANCE_ID", "RAY_OVERRIDE_NODE_ID_FOR_TESTING")
-                told |= {"RAY_enable_autoscaler_v2": "1", "RAY_FAKE_CLUSTER": "1"}
+                told |= {"RAY_enable_autoscaler_v2": "1", "RAY_FAKE_CLUSTER": "1", "PYTHONPATH": str(TESTS)}
                 told |= dict.fromkeys(names, FAKE_HEAD_NODE_ID)
             log = tmp_path / f"{role}.log"
             with log.open("w") as stream:

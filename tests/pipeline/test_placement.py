@@ -3,7 +3,7 @@ import ray
 
 from urm_ray.config_training import PoolConfig, TrainConfig
 from urm_ray.pipeline import placement
-from urm_ray.pipeline.placement import chosen, need_pools, need_workers
+from urm_ray.pipeline.placement import chosen, need_pools, need_workers, wait_for_nodes
 from urm_ray.store import StoreError
 
 
@@ -13,10 +13,11 @@ def node(labels=(), alive=True, **resources):
 
 @pytest.fixture
 def cluster(monkeypatch):
-    """Two nodes and no autoscaler."""
+    """Two nodes of a Ray that was started here."""
     nodes = [node(), node({"group": "judge", "ray.io/accelerator-type": "H100"}, GPU=2.0), node({"group": "x"}, False)]
     monkeypatch.setattr(ray, "nodes", lambda: nodes)
-    monkeypatch.setattr(placement, "is_autoscaling_enabled", lambda: False)
+    monkeypatch.setattr(placement, "joined", lambda: False)
+    return nodes
 
 
 @pytest.mark.parametrize(
@@ -73,10 +74,39 @@ def test_what_no_node_can_hold_is_told_in_one_sentence(cluster, pool, asked):
     )
 
 
-def test_an_autoscaler_is_waited_for(cluster, monkeypatch, capsys):
-    monkeypatch.setattr(placement, "is_autoscaling_enabled", lambda: True)
-    need_pools("generate", {"judge_pool": PoolConfig(labels={"group": "x"})})
+@pytest.fixture
+def asked(monkeypatch):
+    """What is asked of the autoscaler of a cluster that was joined."""
+    asked = []
+    monkeypatch.setattr(placement, "joined", lambda: True)
+    monkeypatch.setattr(placement, "_LOOK_S", 0.01)
+    monkeypatch.setattr(placement, "request_resources", lambda **request: asked.append(request))
+    yield asked
+    wait_for_nodes(600.0)
+
+
+def test_on_a_cluster_that_was_joined_a_node_is_asked_for_and_waited_for(cluster, asked, monkeypatch, capsys):
+    looks = iter([cluster] * 12)
+    came = [*cluster, node({"group": "x"}, GPU=1.0)]
+    monkeypatch.setattr(ray, "nodes", lambda: next(looks, came))
+    need_pools("generate", {"judge_pool": PoolConfig(labels={"group": "x"}, num_gpus=1), "sampler_pool": PoolConfig()})
+    assert asked == [
+        {"bundles": [{"CPU": 1.0, "GPU": 1.0}], "bundle_label_selectors": [{"group": "x"}]},
+        {"bundles": []},
+    ]
     assert "label group: x, and there is none" in capsys.readouterr().err
+
+
+def test_a_node_that_does_not_come_is_told_once_patience_ends(cluster, asked):
+    wait_for_nodes(0.05)
+    with pytest.raises(StoreError, match="judge_pool needs a node with 1 CPU, label group: x, and there is none"):
+        need_pools("generate", {"judge_pool": PoolConfig(labels={"group": "x"})})
+    assert asked[-1] == {"bundles": []}
+    asked.clear()
+    wait_for_nodes(0.0)
+    with pytest.raises(StoreError, match="start one, or change what is asked for"):
+        need_workers("reward", TrainConfig(use_gpu=True, labels={"group": "x"}))
+    assert asked == []
 
 
 def test_training_workers_need_their_nodes_too(cluster):

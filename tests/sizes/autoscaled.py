@@ -54,6 +54,7 @@ class Autoscaled:
             "available_node_types": {FAKE_HEAD_NODE_TYPE: head, "node": node},
             "auth": {},
             "file_mounts": {},
+            "cluster_synced_files": [],
         }
         for kind in ("initialization", "setup", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray"):
             config[f"{kind}_commands"] = []
@@ -61,6 +62,7 @@ class Autoscaled:
         file.write_text(json.dumps(config))
         environment = {
             "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+            "RAY_AUTH_MODE": "disabled",  # it is on loopback, and for the process that starts it alone
             "RAY_FAKE_CLUSTER": "1",
             "RAY_enable_autoscaler_v2": "1",
             "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID,

@@ -47,6 +47,6 @@ def test_nodes_come_while_work_waits_and_go_when_it_is_done(
     run = run_of(tmp_path / "run", 60, generate)
     stage = generated(run, 1.0, 0.0)
     assert stage.manifest()["prompts"] == 60
-    assert "it waits for the autoscaler to bring one" in capsys.readouterr().err
+    assert "it waits 600 s for one to come" in capsys.readouterr().err
     assert 1 < len(nodes_of(run, "sampler")) <= MOST
     until(lambda: not nodes_alive(), "nodes are kept though nothing runs on them")

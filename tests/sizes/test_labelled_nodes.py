@@ -13,6 +13,7 @@ from sizes.engines import generated, nodes_of, run_of
 
 from urm_ray import store
 from urm_ray.config_training import TrainConfig
+from urm_ray.pipeline import placement
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.placement import need_workers
 from urm_ray.pipeline.stream import training_rows
@@ -59,8 +60,11 @@ def test_actors_are_on_the_nodes_with_their_labels(labelled: dict[str, str], tmp
     assert labelled["judge"] not in nodes_of(run, "sampler")
 
 
-def test_a_label_that_no_node_has_ends_the_stage_with_a_sentence(labelled: dict[str, str], tmp_path: Path) -> None:
+def test_a_label_that_no_node_has_ends_the_stage_with_a_sentence(
+    labelled: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = run_of(tmp_path, 4, {"unit_rows": 1, **pools("sampler", "in(spare, gone)")})
+    monkeypatch.setitem(placement._patience, "seconds", 2.0)
     with pytest.raises(
         StoreError, match=rf"judge_pool needs a node with .*label {GROUP}: in\(spare, gone\).*none"
     ) as said:

@@ -35,6 +35,11 @@ def listen(dashboard_host: str) -> None:
     _listens["dashboard_host"] = dashboard_host
 
 
+def joined() -> bool:
+    """Whether Ray was there before this process, so that nodes may come to it from elsewhere."""
+    return not (ray._private.worker._global_node and ray._private.worker._global_node.is_head())
+
+
 def connect() -> None:
     """Joins the cluster this job was submitted to, or starts Ray on this machine. Safe to call again.
 

@@ -4,42 +4,94 @@ from __future__ import annotations
 
 import re
 import sys
+import time
+from collections.abc import Iterable
 from typing import Any
 
 import ray
-from ray.data._internal.cluster_autoscaler.util import is_autoscaling_enabled
+from ray.autoscaler.sdk import request_resources
 
 from urm_ray.config_training import Placement, PoolConfig, TrainConfig
+from urm_ray.pipeline.context import joined
 from urm_ray.store import StoreError
 
 _OF_RAY = ("ray.io/node-id", "ray.io/node-ip")
 """Labels of each node that say nothing of its kind."""
+_LOOK_S = 1.0
+_patience = {"seconds": 600.0}
+
+Need = tuple[str, Placement, dict[str, float]]
+"""What needs a node, which one it takes, and how much of it; for the message."""
+
+
+def wait_for_nodes(seconds: float) -> None:
+    """How long `need_pools` and `need_workers` wait for nodes that are not there (`RunConfig.node_wait_s`)."""
+    _patience["seconds"] = seconds
 
 
 def need_pools(stage: str, pools: dict[str, PoolConfig]) -> None:
-    """As `need_node`, for an actor of each pool. stage: for the message."""
-    for name, pool in pools.items():
-        need_node(f"{stage}: an actor of {name}", pool, {"CPU": pool.num_cpus, "GPU": pool.num_gpus})
+    """As `need_nodes`, for an actor of each pool. stage: for the message."""
+    need_nodes(
+        (f"{stage}: an actor of {name}", pool, {"CPU": pool.num_cpus, "GPU": pool.num_gpus})
+        for name, pool in pools.items()
+    )
 
 
 def need_workers(stage: str, config: TrainConfig) -> None:
-    """As `need_node`, for a training worker."""
-    need_node(f"{stage}: a training worker", config, {"CPU": config.num_cpus, "GPU": float(config.use_gpu)})
+    """As `need_nodes`, for a training worker."""
+    need_nodes([(f"{stage}: a training worker", config, {"CPU": config.num_cpus, "GPU": float(config.use_gpu)})])
 
 
-def need_node(what: str, place: Placement, resources: dict[str, float]) -> None:
-    """StoreError if no node could hold it were it alone there; where Ray has an autoscaler, which may bring one, it is
-    only told."""
-    wanted = {name: amount for name, amount in resources.items() if amount}
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    if any(fits(place.label_selector, wanted, node) for node in nodes):
+def need_nodes(needs: Iterable[Need]) -> None:
+    """StoreError if one of them could be held by no node were it alone there.
+
+    On a cluster that was joined such a node may come: its autoscaler, if it has one, is asked for it, and it is waited
+    for. Whether there is an autoscaler is not asked, since those of clouds and of Kubernetes do not tell.
+    """
+    lacking = [need for need in needs if not _held(need)]
+    if not lacking:
         return
-    asked = [f"{amount:g} {name}" for name, amount in wanted.items()]
+    said = _said(lacking[0])
+    if joined() and _patience["seconds"]:
+        print(f"{said}; it waits {_patience['seconds']:g} s for one to come", file=sys.stderr, flush=True)
+        lacking = _not_come(lacking)
+    if lacking:
+        raise StoreError(f"{_said(lacking[0])}: start one, or change what is asked for")
+
+
+def _not_come(needs: list[Need]) -> list[Need]:
+    """Those that there is still no node for when patience ends."""
+    request_resources(
+        bundles=[_amounts(resources) for _, _, resources in needs],
+        bundle_label_selectors=[place.label_selector for _, place, _ in needs],
+    )
+    try:
+        end = time.monotonic() + _patience["seconds"]
+        while (lacking := [need for need in needs if not _held(need)]) and time.monotonic() < end:
+            time.sleep(_LOOK_S)
+        return lacking
+    finally:
+        request_resources(bundles=[])  # from now on it is actors and workers that ask
+
+
+def _held(need: Need) -> bool:
+    _, place, resources = need
+    return any(fits(place.label_selector, _amounts(resources), node) for node in _nodes())
+
+
+def _nodes() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _amounts(resources: dict[str, float]) -> dict[str, float]:
+    return {name: amount for name, amount in resources.items() if amount}
+
+
+def _said(need: Need) -> str:
+    what, place, resources = need
+    asked = [f"{amount:g} {name}" for name, amount in _amounts(resources).items()]
     asked += [f"label {name}: {value}" for name, value in place.label_selector.items()]
-    said = f"{what} needs a node with {', '.join(asked)}, and there is none; there are {_listed(nodes)}"
-    if not is_autoscaling_enabled():
-        raise StoreError(f"{said}: start one, or change what is asked for")
-    print(f"{said}; it waits for the autoscaler to bring one", file=sys.stderr, flush=True)
+    return f"{what} needs a node with {', '.join(asked)}, and there is none; there are {_listed(_nodes())}"
 
 
 def fits(selector: dict[str, str], wanted: dict[str, float], node: dict[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from urm_ray.pipeline.evaluate_judge import evaluate_judge
 from urm_ray.pipeline.evaluate_policy import baseline, evaluate_policy
 from urm_ray.pipeline.generate_pairs import generate, pairs
 from urm_ray.pipeline.make_report import make_report
+from urm_ray.pipeline.placement import wait_for_nodes
 from urm_ray.pipeline.prepare import prepare
 from urm_ray.pipeline.run import ALIGNMENT, Run, StageFunction, execute
 from urm_ray.pipeline.train_dpo import train_dpo
@@ -45,6 +46,7 @@ def run_steps(run: Run, steps: Sequence[tuple[str, Task | None]]) -> None:
     scorer, TrackingError if a tracker is missing.
     """
     listen(run.config.run.dashboard_host)
+    wait_for_nodes(run.config.run.node_wait_s)
     need_trackers(run.config.tracking)
     for name, task in steps:
         if task and name in ALIGNMENT:
