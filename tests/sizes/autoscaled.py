@@ -21,10 +21,12 @@ from ray.autoscaler._private.fake_multi_node.node_provider import (
 )
 
 PATIENCE_S = 120.0
+NODE_CPUS = 8
+"""Pretended ones, so many beside those of the head that Ray Data finds the cluster busy where its nodes are."""
 
 
 class Autoscaled:
-    """A head with `cpus`, and up to `most` nodes of one kind with one CPU and these labels.
+    """A head with `cpus`, and up to `most` nodes of one kind with NODE_CPUS and these labels.
 
     `ray.cluster_utils.AutoscalingCluster` stops every Ray on the machine; this one knows its own processes alone.
     """
@@ -34,7 +36,13 @@ class Autoscaled:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        node = {"resources": {"CPU": 1}, "labels": labels, "node_config": {}, "min_workers": 0, "max_workers": most}
+        node = {
+            "resources": {"CPU": NODE_CPUS},
+            "labels": labels,
+            "node_config": {},
+            "min_workers": 0,
+            "max_workers": most,
+        }
         head = {"resources": {"CPU": cpus}, "node_config": {}, "max_workers": 0}
         config: dict[str, Any] = {
             "cluster_name": "autoscaled",
