@@ -103,13 +103,10 @@ def start_worker(config: TrainConfig, stage_uri: str) -> str:
     own.mkdir(mode=0o700, exist_ok=True)
     if own.is_symlink() or own.stat().st_uid != os.getuid():
         raise store.StoreError(f"{own} belongs to somebody else: set TMPDIR to a folder of your own")
-    here = ray.get_runtime_context().get_node_id()
-    scratch = own / digest("train", stage_uri) / here
+    # One machine may be several nodes, and Ray Train counts local ranks by its address.
+    scratch = own / digest("train", stage_uri) / ray.util.get_node_ip_address()
     if ray.train.get_context().get_local_rank() == 0:
-        others = {node["NodeID"] for node in ray.nodes() if node["Alive"]} - {here}  # one machine may be several nodes
-        for folder in scratch.parent.glob("*"):
-            if folder.name not in others:
-                shutil.rmtree(folder, ignore_errors=True)  # what a killed run left behind
+        shutil.rmtree(scratch.parent, ignore_errors=True)  # what a killed run left behind
         scratch.mkdir(parents=True)
     torch.distributed.barrier()
     context = ray.train.get_context()
