@@ -17,8 +17,7 @@ from urm_ray.run_folder import Stage
 
 TASK: Task = "image_generation"
 LIMIT_S = 3.0
-
-
+PROMPTS = [f"a plain prompt {n}" for n in range(12)]
 POOL = {"actors": 1, "num_cpus": 0.3, "row_limit_s": LIMIT_S}
 
 

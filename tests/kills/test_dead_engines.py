@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 from kills.dying import DyingAskUnits, DyingJudge, DyingSample
-from kills.small_run import LIMIT_S, TASK, generated, run_of
+from kills.small_run import LIMIT_S, PROMPTS, TASK, generated, run_of
 from reward_benchmarks.native_answers import write_vl_rewardbench
 
 from urm_ray import store
 from urm_ray.config_benchmarks import BenchmarkConfig
 from urm_ray.config_file import build_as
 from urm_ray.pipeline import evaluate_benchmarks, generate_pairs
-from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.run import execute
 from urm_ray.run_folder import RunFolder
 from urm_ray.store import StoreError
@@ -31,18 +29,6 @@ FAILED = TWICE + "ValueError: it cannot be done"
 JUDGE = {"the judge dies": DIED, "the judge hangs": HUNG, "the judge faults": FAULT, "the judge fails": FAILED}
 SAMPLER = {"the sampler dies": DIED, "the sampler fails": FAILED, "the sampler hangs": TWICE}
 ONCE = ("the judge dies once", "the judge faults once", "the sampler dies once", "the sampler faults once")
-PROMPTS = [f"a plain prompt {n}" for n in range(12)]
-
-
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    import ray
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[1]))  # workers import what dies
-        connect()
-        yield
-        ray.shutdown()
 
 
 def test_rows_that_end_block_or_break_their_actor_are_quarantined_and_no_other_row_changes(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -11,11 +10,10 @@ from unittest.mock import patch
 import pytest
 from helpers import pair_preference, picture, point_preference
 from kills.dying import DyingAskUnit, DyingJudge, DyingReadCandidates, DyingSample
-from kills.small_run import LIMIT_S, POOL, TASK, generated, run_of, settings_of
+from kills.small_run import LIMIT_S, POOL, PROMPTS, TASK, generated, run_of, settings_of
 
 from urm_ray import schema, store
 from urm_ray.pipeline import evaluate_judge, evaluate_policy, generate_pairs
-from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.prepare import prepare
 from urm_ray.pipeline.run import Run, execute
 from urm_ray.run_folder import Stage
@@ -26,19 +24,7 @@ TWICE = "failed 2 times, at last because "
 DIED = TWICE + "its process ended"
 HUNG = TWICE + f"it took longer than {2 * LIMIT_S:g} s"
 FAILED = TWICE + "ValueError: it cannot be done"
-PROMPTS = [f"a plain prompt {n}" for n in range(12)]
 Rows = dict[str, dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    import ray
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[1]))  # workers import what dies
-        connect()
-        yield
-        ray.shutdown()
 
 
 def with_words(words: dict[int, str]) -> list[str]:

@@ -90,10 +90,9 @@ def test_on_a_cluster_that_was_joined_a_node_is_asked_for_and_waited_for(cluster
     came = [*cluster, node({"group": "x"}, GPU=1.0)]
     monkeypatch.setattr(ray, "nodes", lambda: next(looks, came))
     need_pools("generate", {"judge_pool": PoolConfig(labels={"group": "x"}, num_gpus=1), "sampler_pool": PoolConfig()})
-    assert asked == [
-        {"bundles": [{"CPU": 1.0, "GPU": 1.0}], "bundle_label_selectors": [{"group": "x"}]},
-        {"bundles": []},
-    ]
+    wanted = {"bundles": [{"CPU": 1.0, "GPU": 1.0}], "bundle_label_selectors": [{"group": "x"}]}
+    assert len(asked) > 2
+    assert asked == [wanted] * (len(asked) - 1) + [{"bundles": []}]
     assert "label group: x, and there is none" in capsys.readouterr().err
 
 

@@ -78,7 +78,10 @@ def test_of_a_nodes_own_copies_the_last_one_alone_is_kept(
     callback, arguments, wish = saving(tmp_path)
     for name in ("checkpoint-2", "resume", "runs"):
         (tmp_path / "scratch" / name / "inner").mkdir(parents=True)
-    there = lambda: {path.name for path in (tmp_path / "scratch").iterdir()}  # noqa: E731
+
+    def there() -> set[str]:
+        return {path.name for path in (tmp_path / "scratch").iterdir()}
+
     callback.on_step_end(arguments, state(), SimpleNamespace(should_save=False))
     assert there() == {"checkpoint-2", "checkpoint-3", "runs"}
     monkeypatch.setattr(ray.train, "get_context", lambda: SimpleNamespace(get_local_rank=lambda: 1))

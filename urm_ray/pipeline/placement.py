@@ -61,13 +61,13 @@ def need_nodes(needs: Iterable[Need]) -> None:
 
 def _not_come(needs: list[Need]) -> list[Need]:
     """Those that there is still no node for when patience ends."""
-    request_resources(
-        bundles=[_amounts(resources) for _, _, resources in needs],
-        bundle_label_selectors=[place.label_selector for _, place, _ in needs],
-    )
+    bundles = [_amounts(resources) for _, _, resources in needs]
+    selectors = [place.label_selector for _, place, _ in needs]
+    end = time.monotonic() + _patience["seconds"]
     try:
-        end = time.monotonic() + _patience["seconds"]
         while (lacking := [need for need in needs if not _held(need)]) and time.monotonic() < end:
+            # Again and again: the cluster knows one request, and other jobs put theirs in its place.
+            request_resources(bundles=bundles, bundle_label_selectors=selectors)
             time.sleep(_LOOK_S)
         return lacking
     finally:

@@ -106,7 +106,7 @@ def start_worker(config: TrainConfig, stage_uri: str) -> str:
     # One machine may be several nodes, and Ray Train counts local ranks by its address.
     scratch = own / digest("train", stage_uri) / ray.util.get_node_ip_address()
     if ray.train.get_context().get_local_rank() == 0:
-        shutil.rmtree(scratch.parent, ignore_errors=True)  # what a killed run left behind
+        shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left behind; other machines may share the rest
         scratch.mkdir(parents=True)
     torch.distributed.barrier()
     context = ray.train.get_context()
