@@ -13,9 +13,8 @@ from sizes.engines import generated, nodes_of, run_of
 
 from urm_ray import store
 from urm_ray.config_training import TrainConfig
-from urm_ray.pipeline import placement
 from urm_ray.pipeline.context import connect
-from urm_ray.pipeline.placement import need_workers
+from urm_ray.pipeline.placement import need_workers, wait_for_nodes
 from urm_ray.pipeline.stream import training_rows
 from urm_ray.run_folder import Stage
 from urm_ray.store import StoreError
@@ -23,6 +22,13 @@ from urm_ray.store import StoreError
 pytestmark = pytest.mark.local
 
 GROUP = "urm-ray/group"
+
+
+@pytest.fixture(autouse=True)
+def little_patience() -> Iterator[None]:
+    wait_for_nodes(2.0)
+    yield
+    wait_for_nodes(600.0)
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +66,8 @@ def test_actors_are_on_the_nodes_with_their_labels(labelled: dict[str, str], tmp
     assert labelled["judge"] not in nodes_of(run, "sampler")
 
 
-def test_a_label_that_no_node_has_ends_the_stage_with_a_sentence(
-    labelled: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_label_that_no_node_has_ends_the_stage_with_a_sentence(labelled: dict[str, str], tmp_path: Path) -> None:
     run = run_of(tmp_path, 4, {"unit_rows": 1, **pools("sampler", "in(spare, gone)")})
-    monkeypatch.setitem(placement._patience, "seconds", 2.0)
     with pytest.raises(
         StoreError, match=rf"judge_pool needs a node with .*label {GROUP}: in\(spare, gone\).*none"
     ) as said:
