@@ -6,11 +6,8 @@ samplers and one of judges, each always busy.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from rounds import Result, spread
+from sampled import sampled
 from sleeping import sleeping_pipeline
 
 from urm_ray.pipeline.context import connect
@@ -22,7 +19,7 @@ def benchmark(rounds: int, prompts: int, actors: int, seconds: float, unit_rows:
     pipeline = sleeping_pipeline(prompts, actors, seconds, unit_rows)
     rates, starts, grown = [], [], []
     for _ in range(rounds):
-        with resident() as seen:
+        with sampled(_resident) as seen:
             took = pipeline.streamed()
         rates.append(prompts / took.seconds)
         starts.append(took.start_up)
@@ -42,25 +39,6 @@ def benchmark(rounds: int, prompts: int, actors: int, seconds: float, unit_rows:
             "driver grew by less than 200 MiB": max(grown) < 200,
         },
     )
-
-
-@contextmanager
-def resident(every: float = 0.5) -> Iterator[list[int]]:
-    """Bytes that this process has in memory, sampled from the start of the block to its end."""
-    seen, over = [_resident()], threading.Event()
-
-    def look() -> None:
-        while not over.wait(every):
-            seen.append(_resident())
-
-    watch = threading.Thread(target=look, daemon=True)
-    watch.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        watch.join()
-        seen.append(_resident())
 
 
 def _resident() -> int:

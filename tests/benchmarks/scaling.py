@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
+
+import psutil
 from rounds import Result, spread
+from sampled import sampled
 from sleeping import sleeping_pipeline
 
 from urm_ray.pipeline.context import connect
@@ -14,10 +18,13 @@ def benchmark(
     """Rates of the most actors against those of the fewest times as many. prompts: for each actor of a kind."""
     connect()
     rates: dict[int, list[float]] = {count: [] for count in actors}
+    busy: dict[int, list[float]] = {count: [] for count in actors}
     for number in range(rounds):
         for count in actors if number % 2 == 0 else actors[::-1]:
-            took = sleeping_pipeline(prompts * count, count, seconds, unit_rows).streamed()
+            with sampled(psutil.cpu_percent) as seen:
+                took = sleeping_pipeline(prompts * count, count, seconds, unit_rows).streamed()
             rates[count].append(prompts * count / took.seconds)
+            busy[count].append(statistics.median(seen) / 100)
     first, most = actors[0], actors[-1]
     shares = {
         str(count): spread([rate * first / (one * count) for rate, one in zip(found, rates[first], strict=True)])
@@ -28,5 +35,13 @@ def benchmark(
         (f"{most} samplers and {most} judges", rates[most]),
         (f"{most / first:g} times {first} of each", [rate * most / first for rate in rates[first]]),
         0.9,
-        {"of linear, by actors of each kind": shares, "prompts an actor": prompts, "seconds a prompt": seconds},
+        {
+            "of linear, by actors of each kind": shares,
+            "share of this machine's CPUs at work, by actors of each kind": {
+                str(count): spread(found) for count, found in busy.items()
+            },
+            "prompts an actor": prompts,
+            "seconds a prompt": seconds,
+            "prompts a unit": unit_rows,
+        },
     )

@@ -10,9 +10,13 @@ from ray.autoscaler._private.fake_multi_node.node_provider import FakeMultiNodeP
 
 class PretendedNodes(FakeMultiNodeProvider):
     """Each has its own resources and labels. Where the head has its own from the environment, as on a machine of the
-    cloud, Ray would give every node those of the head."""
+    cloud, Ray would give every node those of the head. All have this machine's memory, whatever their kind says: Ray's
+    own class starts no node of a kind that says it."""
 
-    def create_node_with_resources_and_labels(self, *asked: Any) -> Any:
+    def create_node_with_resources_and_labels(
+        self, config: Any, tags: Any, count: int, resources: dict[str, float], labels: Any
+    ) -> Any:
         for name in ("RAY_OVERRIDE_RESOURCES", "RAY_OVERRIDE_LABELS"):
             os.environ.pop(name, None)
-        return super().create_node_with_resources_and_labels(*asked)
+        others = {name: amount for name, amount in resources.items() if name != "memory"}
+        return super().create_node_with_resources_and_labels(config, tags, count, others, labels)

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import ray
 
@@ -76,11 +78,18 @@ def test_what_no_node_can_hold_is_told_in_one_sentence(cluster, pool, asked):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What is asked of the autoscaler of a cluster that was joined."""
-    asked = []
+    """What is asked of the autoscaler of a cluster that was joined: what was, and what still is."""
+    asked = SimpleNamespace(ever=[], still=[])
+
+    def ask(bundles, bundle_label_selector):
+        asked.ever.append((bundles, bundle_label_selector))
+        asked.still.append(asked.ever[-1])
+        return asked.ever[-1]
+
     monkeypatch.setattr(placement, "joined", lambda: True)
     monkeypatch.setattr(placement, "_LOOK_S", 0.01)
-    monkeypatch.setattr(placement, "request_resources", lambda **request: asked.append(request))
+    monkeypatch.setattr(placement, "placement_group", ask)
+    monkeypatch.setattr(placement, "remove_placement_group", asked.still.remove)
     yield asked
     wait_for_nodes(600.0)
 
@@ -88,11 +97,17 @@ def asked(monkeypatch):
 def test_on_a_cluster_that_was_joined_a_node_is_asked_for_and_waited_for(cluster, asked, monkeypatch, capsys):
     looks = iter([cluster] * 12)
     came = [*cluster, node({"group": "x"}, GPU=1.0)]
-    monkeypatch.setattr(ray, "nodes", lambda: next(looks, came))
+    seen = []
+
+    def nodes():
+        seen.append(len(asked.still))
+        return next(looks, came)
+
+    monkeypatch.setattr(ray, "nodes", nodes)
     need_pools("generate", {"judge_pool": PoolConfig(labels={"group": "x"}, num_gpus=1), "sampler_pool": PoolConfig()})
-    wanted = {"bundles": [{"CPU": 1.0, "GPU": 1.0}], "bundle_label_selectors": [{"group": "x"}]}
-    assert len(asked) > 2
-    assert asked == [wanted] * (len(asked) - 1) + [{"bundles": []}]
+    assert asked.ever == [([{"CPU": 1.0, "GPU": 1.0}], [{"group": "x"}])]
+    assert seen[-1] == 1
+    assert asked.still == []
     assert "label group: x, and there is none" in capsys.readouterr().err
 
 
@@ -100,12 +115,12 @@ def test_a_node_that_does_not_come_is_told_once_patience_ends(cluster, asked):
     wait_for_nodes(0.05)
     with pytest.raises(StoreError, match="judge_pool needs a node with 1 CPU, label group: x, and there is none"):
         need_pools("generate", {"judge_pool": PoolConfig(labels={"group": "x"})})
-    assert asked[-1] == {"bundles": []}
-    asked.clear()
+    assert len(asked.ever) == 1
+    assert asked.still == []
     wait_for_nodes(0.0)
     with pytest.raises(StoreError, match="start one, or change what is asked for"):
         need_workers("reward", TrainConfig(use_gpu=True, labels={"group": "x"}))
-    assert asked == []
+    assert len(asked.ever) == 1
 
 
 def test_training_workers_need_their_nodes_too(cluster):

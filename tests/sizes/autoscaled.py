@@ -17,7 +17,6 @@ import psutil
 from ray.autoscaler._private.fake_multi_node.node_provider import (
     FAKE_HEAD_NODE_ID,
     FAKE_HEAD_NODE_TYPE,
-    FakeMultiNodeProvider,
 )
 
 PATIENCE_S = 120.0
@@ -37,7 +36,7 @@ class Autoscaled:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
         node = {
-            "resources": {"CPU": NODE_CPUS},
+            "resources": {"CPU": NODE_CPUS, "memory": 1 << 40},  # clouds tell both of their nodes
             "labels": labels,
             "node_config": {},
             "min_workers": 0,
@@ -51,7 +50,7 @@ class Autoscaled:
             "idle_timeout_minutes": idle_s / 60,
             "provider": {
                 "type": "external",  # by name it needs a file that Ray's wheel lacks
-                "module": f"{FakeMultiNodeProvider.__module__}.{FakeMultiNodeProvider.__name__}",
+                "module": "local.pretended_nodes.PretendedNodes",
                 "gcs_address": self.address,
                 "head_node_id": FAKE_HEAD_NODE_ID,
                 "launch_multiple": True,

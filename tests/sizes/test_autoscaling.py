@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +50,36 @@ def test_nodes_come_for_the_actors_of_a_pool_and_go_when_they_are_done(
     until(lambda: not nodes_alive(), "nodes are kept though nothing runs on them")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Ray Data 2.60 asks for nodes only where Ray is told of its groups of nodes, which none tells it",
-)
 def test_a_pool_that_may_grow_does_so_beyond_the_nodes_that_are_there(autoscaled: Autoscaled, tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", 60, pools(actors=1, max_actors=MOST))
     generated(run, 1.0, 0.0)
     assert 1 < len(nodes_of(run, "sampler")) <= MOST
+    until(lambda: not nodes_alive(), "nodes are kept though nothing runs on them")
+
+
+def test_a_pool_that_may_not_grow_brings_no_node_that_it_cannot_use(autoscaled: Autoscaled, tmp_path: Path) -> None:
+    run, most = run_of(tmp_path / "run", 30, pools(actors=1)), set[str]()
+    with watched(most):
+        generated(run, 1.0, 0.0)
+    assert most == nodes_of(run, "sampler")
+
+
+@contextmanager
+def watched(seen: set[str]) -> Iterator[None]:
+    """Adds the nodes that are there meanwhile."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.5):
+            seen.update(nodes_alive())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def pools(**actors: int) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from uuid import uuid4
 
 import pyarrow as pa
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from urm_ray import store
 from urm_ray.config_training import BudgetConfig, PoolConfig
+from urm_ray.pipeline.context import beside_driver
 from urm_ray.run_folder import Stage
 from urm_ray.schema import digest
 
@@ -178,8 +178,7 @@ class Notes:
 
 
 def _notes() -> Any:
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    return ray.remote(num_cpus=0, scheduling_strategy=here)(Notes).remote()
+    return ray.remote(num_cpus=0)(Notes).options(label_selector=beside_driver()).remote()
 
 
 def _listed(of: Mapping[str, Any]) -> str:

@@ -10,10 +10,11 @@ from ray.data import DataContext
 
 from urm_ray.file_systems import ENVIRONMENT as STORES
 
-_DATA_ENV = {"RAY_DATA_CLUSTER_AUTOSCALER": "V2"}
+_DATA_ENV = {"RAY_DATA_CLUSTER_AUTOSCALER": "V2", "RAY_DATA_CLUSTER_SCALING_UP_UTIL_THRESHOLD": "2"}
 """Ray 2.60's default reserves for an execution the CPUs that it reckons its operators need, and of what is left whole
 CPUs alone. Where that is no more than the actors hold, the tasks that write units wait until the actors are done, and
-nothing is saved for so long. V2 reserves all that there is."""
+nothing is saved for so long. V2 reserves all that there is. It would also ask for one more node of each shape that the
+cluster has, while more than a share of it is in use; of a share above 1 it asks for none, and `growth` asks."""
 
 _WORKER_ENV = {
     "TOKENIZERS_PARALLELISM": "false",
@@ -38,6 +39,12 @@ def listen(dashboard_host: str) -> None:
 def joined() -> bool:
     """Whether Ray was there before this process, so that nodes may come to it from elsewhere."""
     return not (ray._private.worker._global_node and ray._private.worker._global_node.is_head())
+
+
+def beside_driver() -> dict[str, str]:
+    """Of an actor, the label selector that keeps it on this process's node. One that wandered to a node of a pool would
+    keep that from idling, and an autoscaler from taking it back."""
+    return {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
 
 
 def connect() -> None:

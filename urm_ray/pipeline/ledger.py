@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from urm_ray.pipeline.context import beside_driver
 
 DIED = "its process ended"
 """What is known of an attempt that did not end, where nobody has noted more."""
@@ -101,11 +102,8 @@ class SharedLedger:
     @property
     def actor(self) -> Any:
         if self._actor is None:
-            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-            remote: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(
-                _OfNodes
-            )
-            self._actor = remote.remote(*self._of)
+            remote: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_OfNodes)
+            self._actor = remote.options(label_selector=beside_driver()).remote(*self._of)
         return self._actor
 
     def __getstate__(self) -> dict[str, Any]:

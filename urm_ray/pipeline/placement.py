@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import ray
-from ray.autoscaler.sdk import request_resources
+from ray.util import placement_group, placement_group_table, remove_placement_group
 
 from urm_ray.config_training import Placement, PoolConfig, TrainConfig
 from urm_ray.pipeline.context import joined
@@ -61,17 +61,35 @@ def need_nodes(needs: Iterable[Need]) -> None:
 
 def _not_come(needs: list[Need]) -> list[Need]:
     """Those that there is still no node for when patience ends."""
-    bundles = [_amounts(resources) for _, _, resources in needs]
-    selectors = [place.label_selector for _, place, _ in needs]
+    asked = [AskedNode(resources, place.label_selector) for _, place, resources in needs]
     end = time.monotonic() + _patience["seconds"]
     try:
         while (lacking := [need for need in needs if not _held(need)]) and time.monotonic() < end:
-            # Again and again: the cluster knows one request, and other jobs put theirs in its place.
-            request_resources(bundles=bundles, bundle_label_selectors=selectors)
             time.sleep(_LOOK_S)
         return lacking
     finally:
-        request_resources(bundles=[])  # from now on it is actors and workers that ask
+        for node in asked:
+            node.withdraw()  # from now on it is actors and workers that ask
+
+
+class AskedNode:
+    """A node that the cluster's autoscaler, if it has one, is asked for, until `withdraw` or the end of this process.
+
+    It is a placement group that nothing runs in. Unlike `ray.autoscaler.sdk.request_resources`, of which a cluster
+    knows one at a time, it adds to what other jobs ask for, and is gone with the process even if that is killed.
+    resources: that the node has to have free; labels: as `Placement.label_selector`.
+    """
+
+    def __init__(self, resources: dict[str, float], labels: dict[str, str]) -> None:
+        bundle = _amounts(resources) or {"CPU": 0.001}  # a bundle of nothing is refused
+        self._group = placement_group([bundle], bundle_label_selector=[labels] if labels else None)
+
+    def came(self) -> bool:
+        """Whether such a node is there. What was asked for is taken from it until `withdraw`."""
+        return bool(placement_group_table(self._group)["state"] == "CREATED")
+
+    def withdraw(self) -> None:
+        remove_placement_group(self._group)
 
 
 def _held(need: Need) -> bool:
