@@ -16,6 +16,10 @@ CPUs alone. Where that is no more than the actors hold, the tasks that write uni
 nothing is saved for so long. V2 reserves all that there is. It would also ask for one more node of each shape that the
 cluster has, while more than a share of it is in use; of a share above 1 it asks for none, and `growth` asks."""
 
+_SERVER_ENV = {"RAY_idle_worker_killing_time_threshold_ms": "30000"}
+"""Ray ends processes that idle for a second where there are more than CPUs. On a small machine the actors alone are
+more, and the processes of tasks would be started again and again."""
+
 _WORKER_ENV = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -57,6 +61,8 @@ def connect() -> None:
         # Workers inherit these; names that are set already win, as do the settings of `ray job submit`.
         env = {key: value for key, value in _WORKER_ENV.items() if key not in os.environ}
         env |= {key: os.environ[key] for key in STORES if "@" not in os.environ.get(key, "@")}
+        for key, value in _SERVER_ENV.items():
+            os.environ.setdefault(key, value)
         ray.init(runtime_env={"env_vars": env}, logging_level=logging.WARNING, log_to_driver=True, **_listens)
     for key, value in _DATA_ENV.items():
         os.environ.setdefault(key, value)  # executions run in this process, and those of trainings in workers

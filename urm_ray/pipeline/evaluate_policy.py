@@ -15,10 +15,10 @@ from urm_ray.pipeline.attempts import Care
 from urm_ray.pipeline.balance import Pools
 from urm_ray.pipeline.judge_model import judge_model
 from urm_ray.pipeline.ledger import SharedLedger
-from urm_ray.pipeline.pools import actor_pool, bind, judge_pool
+from urm_ray.pipeline.pools import actor_pool, beside, bind, judge_pool
 from urm_ray.pipeline.quarantine import SCORER, details, quarantined
 from urm_ray.pipeline.run import Run
-from urm_ray.pipeline.stream import BESIDE_POOLS, stream_units
+from urm_ray.pipeline.stream import stream_units
 from urm_ray.run_folder import Stage
 from urm_ray.sources.registry import SourceError
 
@@ -99,7 +99,7 @@ def _measure(run: Run, stage: Stage, task: Task, part: str, path: str, weights: 
                 **actor_pool(pools["scorer_pool"]),
             )
         return rows.map_batches(
-            Score(settings.scorer, care=care), batch_size=None, batch_format="pyarrow", **BESIDE_POOLS
+            Score(settings.scorer, care=care), batch_size=None, batch_format="pyarrow", **beside(pools)
         )
 
     files = run.finished("prepare", task).units("heldout_prompts")

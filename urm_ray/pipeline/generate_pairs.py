@@ -23,10 +23,10 @@ from urm_ray.pipeline.balance import Pools
 from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.judge_model import judge_model
 from urm_ray.pipeline.ledger import SharedLedger
-from urm_ray.pipeline.pools import actor_pool, bind, judge_pool
+from urm_ray.pipeline.pools import actor_pool, beside, bind, judge_pool
 from urm_ray.pipeline.quarantine import quarantined
 from urm_ray.pipeline.run import Run
-from urm_ray.pipeline.stream import BESIDE_POOLS, LIGHT, stream_units
+from urm_ray.pipeline.stream import LIGHT, stream_units
 from urm_ray.pipeline.units import plan
 from urm_ray.run_folder import Stage
 from urm_ray.secrets import printed
@@ -49,7 +49,7 @@ def generate(run: Run, stage: Stage, task: Task) -> dict[str, Any]:
     def operators(units: Any, ledger: SharedLedger) -> Any:
         sets = _candidates(run, stage, task, units, ledger, pools)
         if not config.pairs.asks:
-            return sets.map_batches(AskNothing(judge_digest), batch_size=1, batch_format="pyarrow", **BESIDE_POOLS)
+            return sets.map_batches(AskNothing(judge_digest), batch_size=1, batch_format="pyarrow", **beside(pools))
         pool = pools["judge_pool"]
         work = bind(
             Judge,
@@ -103,7 +103,7 @@ def _candidates(run: Run, stage: Stage, task: Task, units: Any, ledger: SharedLe
         sampler_digest = schema.digest("candidates", fingerprint(own.candidates_path))
         care = Care(ledger, own.generate.sampler_pool.row_limit_s)
         read = ReadCandidates(own.candidates_path, task, sampler_digest, care)
-        return units.map_batches(read, batch_size=1, batch_format="pyarrow", **BESIDE_POOLS)
+        return units.map_batches(read, batch_size=1, batch_format="pyarrow", **beside(pools))
     pool = pools["sampler_pool"]
     sample = bind(
         Sample,

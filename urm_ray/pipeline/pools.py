@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
-from ray.data import ActorPoolStrategy
+from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
 from urm_ray.config import JudgeConfig
 from urm_ray.config_training import PoolConfig
@@ -15,7 +16,7 @@ from urm_ray.pipeline.counts import noted
 
 def actor_pool(pool: PoolConfig, **strategy: Any) -> dict[str, Any]:
     """Arguments of `Dataset.map_batches` for a pool of model-holding actors. strategy: more of `ActorPoolStrategy`."""
-    largest = max(pool.actors, pool.max_actors or 0)
+    largest = most_actors(pool)
     size = {"size": pool.actors} if largest == pool.actors else {"min_size": pool.actors, "max_size": largest}
     arguments: dict[str, Any] = {"compute": ActorPoolStrategy(**size, **strategy), "num_cpus": pool.num_cpus}
     if pool.num_gpus:
@@ -23,6 +24,21 @@ def actor_pool(pool: PoolConfig, **strategy: Any) -> dict[str, Any]:
     if pool.label_selector:
         arguments["label_selector"] = pool.label_selector
     return arguments
+
+
+def most_actors(pool: PoolConfig) -> int:
+    return max(pool.actors, pool.max_actors or 0)
+
+
+def beside(pools: Mapping[str, PoolConfig]) -> dict[str, Any]:
+    """Arguments of `Dataset.map_batches` for tasks that mostly wait for files, in an execution with these pools.
+
+    They fit beside the actors on a small machine, and go on while actors wait for nodes, when Ray Data has no CPUs left
+    to share out. Their number is limited: else Ray Data reckons that they could use GPUs, and Ray ends processes of
+    tasks that idle beyond the CPUs of a node, so that many at a time would mostly be starts of processes.
+    """
+    size = max(4, sum(most_actors(pool) for pool in pools.values()) // 4)
+    return {"num_cpus": 0, "compute": TaskPoolStrategy(size)}
 
 
 def judge_pool(pool: PoolConfig, judge: JudgeConfig) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 import ray
-from ray.data import TaskPoolStrategy
 from ray.data._internal.execution.execution_callback import ExecutionCallback
 
 from urm_ray import store
@@ -19,16 +18,13 @@ from urm_ray.pipeline.counts import of_row
 from urm_ray.pipeline.growth import Growth
 from urm_ray.pipeline.ledger import SharedLedger
 from urm_ray.pipeline.placement import need_pools
+from urm_ray.pipeline.pools import beside
 from urm_ray.pipeline.progress import Progress
 from urm_ray.pipeline.units import WriteUnits, pending, plan
 from urm_ray.run_folder import Stage
 
 LIGHT = 0.1
 """CPUs of tasks that mostly wait for files."""
-BESIDE_POOLS: dict[str, Any] = {"num_cpus": 0, "compute": TaskPoolStrategy(16)}
-"""Arguments of such tasks in an execution with pools of actors. They have to fit beside these on a small machine, and
-go on while actors wait for nodes, when Ray Data has no CPUs left to share out. Of tasks without a limit it reckons that
-they could use GPUs, too."""
 
 Operators = Callable[[Any, SharedLedger], Any]
 
@@ -72,7 +68,7 @@ def stream_units(
         if joined():
             dataset.context.custom_execution_callback_classes.append(Growth)
         reports = operators(dataset, ledger).map_batches(
-            writer, batch_size=None, batch_format="pyarrow", **(BESIDE_POOLS if pools else {"num_cpus": LIGHT})
+            writer, batch_size=None, batch_format="pyarrow", **(beside(pools) if pools else {"num_cpus": LIGHT})
         )
         for report in reports.iter_rows():
             progress.add(report["rows"], of_row(report))
