@@ -2,7 +2,7 @@ import pytest
 
 from urm_ray.config import JudgeConfig
 from urm_ray.config_training import PoolConfig
-from urm_ray.pipeline.pools import actor_pool, judge_pool
+from urm_ray.pipeline.pools import actor_pool, beside, judge_pool
 
 SERVED = {"path": "lab/judge", "http": {"base_url": "http://judges:8000/v1", "model": "judge"}}
 
@@ -18,6 +18,13 @@ def test_a_pool_has_as_many_actors_as_it_may():
 def test_a_pool_is_where_its_labels_are():
     placed = actor_pool(PoolConfig(accelerator_type="H100", labels={"group": "!judge"}))
     assert placed["label_selector"] == {"group": "!judge", "ray.io/accelerator-type": "H100"}
+
+
+def test_tasks_beside_pools_take_no_cpu_and_are_as_many_as_the_pools_need():
+    small = beside({"sampler_pool": PoolConfig(), "judge_pool": PoolConfig()})
+    large = beside({"sampler_pool": PoolConfig(actors=8, max_actors=40), "judge_pool": PoolConfig(actors=24)})
+    assert small["num_cpus"] == large["num_cpus"] == 0
+    assert (small["compute"].size, large["compute"].size) == (4, 16)
 
 
 def test_a_judge_in_transformers_is_asked_about_one_batch_at_a_time():
