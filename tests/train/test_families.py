@@ -16,6 +16,7 @@ from urm_ray.run_folder import Stage
 pytestmark = pytest.mark.train
 
 
+@pytest.mark.long
 def test_a_transformer_of_a_flow_trains_sharded(
     ray_here: None, stage: Stage, pair_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import ray
 from ray.data import DataContext
 
 from urm_ray.file_systems import ENVIRONMENT as STORES
+from urm_ray.pipeline.growth import Growth
 
 _DATA_ENV = {"RAY_DATA_CLUSTER_AUTOSCALER": "V2", "RAY_DATA_CLUSTER_SCALING_UP_UTIL_THRESHOLD": "2"}
 """Ray 2.60's default reserves for an execution the CPUs that it reckons its operators need, and of what is left whole
@@ -70,4 +71,6 @@ def connect() -> None:
     context.enable_progress_bars = False  # the stages print their own lines, which also read well in a job's log
     context.print_on_execution_start = False
     context.raise_original_map_exception = True  # else all that a user is told is that a function failed
+    others = [one for one in context.custom_execution_callback_classes if one is not Growth]
+    context.custom_execution_callback_classes = [*others, Growth] if joined() else others
     logging.getLogger("ray.data").setLevel(logging.WARNING)

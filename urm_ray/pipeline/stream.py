@@ -13,9 +13,8 @@ from ray.data._internal.execution.execution_callback import ExecutionCallback
 from urm_ray import store
 from urm_ray.config_training import TrainConfig
 from urm_ray.pipeline.balance import Pools
-from urm_ray.pipeline.context import connect, joined
+from urm_ray.pipeline.context import connect
 from urm_ray.pipeline.counts import of_row
-from urm_ray.pipeline.growth import Growth
 from urm_ray.pipeline.ledger import SharedLedger
 from urm_ray.pipeline.placement import need_pools
 from urm_ray.pipeline.pools import beside
@@ -64,10 +63,7 @@ def stream_units(
     busy: dict[str, float] = {}
     for part in pools.rounds(todo) if pools else [todo]:
         started = time.monotonic()
-        dataset = ray.data.from_items(part, override_num_blocks=len(part))
-        if joined():
-            dataset.context.custom_execution_callback_classes.append(Growth)
-        reports = operators(dataset, ledger).map_batches(
+        reports = operators(ray.data.from_items(part, override_num_blocks=len(part)), ledger).map_batches(
             writer, batch_size=None, batch_format="pyarrow", **(beside(pools) if pools else {"num_cpus": LIGHT})
         )
         for report in reports.iter_rows():
