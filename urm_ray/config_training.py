@@ -61,6 +61,11 @@ class PoolConfig(Placement):
     """An actor that is busy with one row for longer, a prompt with all its candidates, is hung: another takes its
     place. Where rows share batches, so many times longer for all."""
 
+    @property
+    def most(self) -> int:
+        """Actors that the pool may have."""
+        return max(self.actors, self.max_actors or 0)
+
 
 class BudgetConfig(Section):
     """What the pools of a stage share: how much each of them gets is decided by how fast their actors are, which is

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import ray
-from ray.util import placement_group, placement_group_table, remove_placement_group
+from ray.util import placement_group, remove_placement_group
+from ray.util.placement_group import PlacementGroup
 
 from urm_ray.config_training import Placement, PoolConfig, TrainConfig
 from urm_ray.pipeline.context import joined
@@ -61,35 +62,25 @@ def need_nodes(needs: Iterable[Need]) -> None:
 
 def _not_come(needs: list[Need]) -> list[Need]:
     """Those that there is still no node for when patience ends."""
-    asked = [AskedNode(resources, place.label_selector) for _, place, resources in needs]
+    asked = [_ask(resources, place.label_selector) for _, place, resources in needs]
     end = time.monotonic() + _patience["seconds"]
     try:
         while (lacking := [need for need in needs if not _held(need)]) and time.monotonic() < end:
             time.sleep(_LOOK_S)
         return lacking
     finally:
-        for node in asked:
-            node.withdraw()  # from now on it is actors and workers that ask
+        for group in asked:
+            remove_placement_group(group)  # from now on it is actors and workers that ask
 
 
-class AskedNode:
-    """A node that the cluster's autoscaler, if it has one, is asked for, until `withdraw` or the end of this process.
+def _ask(resources: dict[str, float], labels: dict[str, str]) -> PlacementGroup:
+    """Asks the cluster's autoscaler, if it has one, for a node, until the group is removed or this process ends.
 
-    It is a placement group that nothing runs in. Unlike `ray.autoscaler.sdk.request_resources`, of which a cluster
-    knows one at a time, it adds to what other jobs ask for, and is gone with the process even if that is killed.
-    resources: that the node has to have free; labels: as `Placement.label_selector`.
+    Nothing runs in the group. Unlike `ray.autoscaler.sdk.request_resources`, of which a cluster knows one at a time, it
+    adds to what other jobs ask for, and is gone with the process even if that is killed.
     """
-
-    def __init__(self, resources: dict[str, float], labels: dict[str, str]) -> None:
-        bundle = _amounts(resources) or {"CPU": 0.001}  # a bundle of nothing is refused
-        self._group = placement_group([bundle], bundle_label_selector=[labels] if labels else None)
-
-    def came(self) -> bool:
-        """Whether such a node is there. What was asked for is taken from it until `withdraw`."""
-        return bool(placement_group_table(self._group)["state"] == "CREATED")
-
-    def withdraw(self) -> None:
-        remove_placement_group(self._group)
+    bundle = _amounts(resources) or {"CPU": 0.001}  # a bundle of nothing is refused
+    return placement_group([bundle], bundle_label_selector=[labels] if labels else None)
 
 
 def _held(need: Need) -> bool:

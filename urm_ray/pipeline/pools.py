@@ -16,18 +16,13 @@ from urm_ray.pipeline.counts import noted
 
 def actor_pool(pool: PoolConfig, **strategy: Any) -> dict[str, Any]:
     """Arguments of `Dataset.map_batches` for a pool of model-holding actors. strategy: more of `ActorPoolStrategy`."""
-    largest = most_actors(pool)
-    size = {"size": pool.actors} if largest == pool.actors else {"min_size": pool.actors, "max_size": largest}
+    size = {"size": pool.actors} if pool.most == pool.actors else {"min_size": pool.actors, "max_size": pool.most}
     arguments: dict[str, Any] = {"compute": ActorPoolStrategy(**size, **strategy), "num_cpus": pool.num_cpus}
     if pool.num_gpus:
         arguments["num_gpus"] = pool.num_gpus
     if pool.label_selector:
         arguments["label_selector"] = pool.label_selector
     return arguments
-
-
-def most_actors(pool: PoolConfig) -> int:
-    return max(pool.actors, pool.max_actors or 0)
 
 
 def beside(pools: Mapping[str, PoolConfig]) -> dict[str, Any]:
@@ -37,7 +32,7 @@ def beside(pools: Mapping[str, PoolConfig]) -> dict[str, Any]:
     to share out. Their number is limited: else Ray Data reckons that they could use GPUs, and Ray ends processes of
     tasks that idle beyond the CPUs of a node, so that many at a time would mostly be starts of processes.
     """
-    size = max(4, sum(most_actors(pool) for pool in pools.values()) // 4)
+    size = max(4, sum(pool.most for pool in pools.values()) // 4)
     return {"num_cpus": 0, "compute": TaskPoolStrategy(size)}
 
 

@@ -98,7 +98,7 @@ def _of_task(survey: Survey, task: Task) -> Iterator[Kept]:
 
 
 def _in_flight(*pools: PoolConfig) -> int:
-    return _IN_FLIGHT * sum(max(pool.actors, pool.max_actors or 0) for pool in pools)
+    return _IN_FLIGHT * sum(pool.most for pool in pools)
 
 
 def checkpoint_bytes(training: Training) -> float:

@@ -65,7 +65,7 @@ class Clock:
 
 def pool_gpus(pool: PoolConfig) -> float:
     """GPUs of a whole pool."""
-    return max(pool.actors, pool.max_actors or 0) * pool.num_gpus
+    return pool.most * pool.num_gpus
 
 
 def balanced(works: list[Work], stage: str, pools: dict[str, PoolConfig], budget: BudgetConfig | None) -> list[Work]:
