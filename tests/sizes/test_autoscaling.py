@@ -22,13 +22,14 @@ MOST = 3
 
 
 @pytest.fixture
-def autoscaled() -> Iterator[Autoscaled]:
+def autoscaled(request: pytest.FixtureRequest) -> Iterator[Autoscaled]:
+    """A cluster that may have as many nodes as the parameter says, MOST where there is none."""
     import ray
 
     tests = str(Path(__file__).resolve().parents[1])
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("PYTHONPATH", os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]))
-        cluster = Autoscaled(cpus=1, most=MOST, labels=LABELS, idle_s=3.0)
+        cluster = Autoscaled(cpus=1, most=getattr(request, "param", MOST), labels=LABELS, idle_s=3.0)
         try:
             patched.setenv("RAY_ADDRESS", cluster.address)
             connect()
@@ -62,6 +63,15 @@ def test_a_pool_that_may_not_grow_brings_no_node_that_it_cannot_use(autoscaled: 
     with watched(most):
         generated(run, 1.0, 0.0)
     assert most == nodes_of(run, "sampler")
+
+
+@pytest.mark.parametrize("autoscaled", [1], indirect=True)
+def test_a_pool_goes_on_with_the_nodes_it_has_where_no_more_can_come(autoscaled: Autoscaled, tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", 30, pools(actors=1, max_actors=MOST))
+    stage = generated(run, 1.0, 0.0)
+    assert stage.manifest()["prompts"] == 30
+    assert len(nodes_of(run, "sampler")) == 1
+    until(lambda: not nodes_alive(), "the node is kept though nothing runs on it")
 
 
 @contextmanager
