@@ -68,6 +68,11 @@ BENCHMARKS: dict[str, tuple[str, dict[str, object], str]] = {
         {"prompts": 100_000, "actors": 12, "seconds": 0.03, "unit_rows": 100},
         "100,000 prompts with sleeping models against their sleep alone; run it with --rounds 1",
     ),
+    "scaling": (
+        "scaling",
+        {"prompts": 512, "seconds": 0.1, "unit_rows": 16},
+        "1, 2, 4 and 8 sleeping actors of each kind, 512 prompts for each",
+    ),
     "scale": ("scale", {"prompts": 20_000, "unit_rows": 16}, "what the pipeline costs, with models that take no time"),
     "actor-time": (
         "actor_time",
@@ -77,7 +82,7 @@ BENCHMARKS: dict[str, tuple[str, dict[str, object], str]] = {
     "scale-small": ("scale", {"prompts": 2000, "unit_rows": 10}, "the same in half a minute"),
     "scale-1m": (
         "scale",
-        {"prompts": 1_000_000, "unit_rows": 100, "actors": 2},
+        {"prompts": 1_000_000, "unit_rows": 100, "actors": 2, "again": False},
         "the same of a million prompts; run it with --rounds 1",
     ),
     "driver-1m": (
@@ -95,7 +100,6 @@ BENCHMARKS: dict[str, tuple[str, dict[str, object], str]] = {
         {"files": 100, "rows": 16, "late": 0.03},
         "units counted and read by the driver, of storage that answers after 30 ms",
     ),
-    "scaling": ("scaling", {"prompts": 1000, "seconds": 0.05, "unit_rows": 10}, "1, 2, 4 and 8 sleeping actors"),
 }
 """By name: the module whose `benchmark(rounds, **options)` returns a `rounds.Result`, options, and what it is about."""
 

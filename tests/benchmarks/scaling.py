@@ -11,6 +11,8 @@ from sleeping import sleeping_pipeline
 
 from urm_ray.pipeline.context import connect
 
+EVERY_S = 0.5
+
 
 def benchmark(
     rounds: int, prompts: int, seconds: float, unit_rows: int, actors: tuple[int, ...] = (1, 2, 4, 8)
@@ -21,10 +23,10 @@ def benchmark(
     busy: dict[int, list[float]] = {count: [] for count in actors}
     for number in range(rounds):
         for count in actors if number % 2 == 0 else actors[::-1]:
-            with sampled(psutil.cpu_percent) as seen:
+            with sampled(psutil.cpu_percent, EVERY_S) as seen:
                 took = sleeping_pipeline(prompts * count, count, seconds, unit_rows).streamed()
             rates[count].append(prompts * count / took.seconds)
-            busy[count].append(statistics.median(seen) / 100)
+            busy[count].append(statistics.fmean(seen[-max(1, int(took.seconds / EVERY_S)) :]) / 100)
     first, most = actors[0], actors[-1]
     shares = {
         str(count): spread([rate * first / (one * count) for rate, one in zip(found, rates[first], strict=True)])

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from kills.nodes import Nodes, ended, kill, until
-from local.smoke import TASK, arguments
+from local.smoke import OWN, TASK, arguments
 from safetensors.torch import load_file
 
 pytestmark = pytest.mark.local
@@ -44,6 +44,7 @@ VICTIMS = {
     "evaluate": Victim(f"evaluate-{TASK}", "after/unit-*.parquet", "MapBatches(Judge)"),
 }
 ALL = ("driver", "actor", "node")
+TRAININGS, ASKING = ("reward", "dpo"), ("generate", "evaluate")
 QUICK = {"generate": ALL}
 """What `make test` kills; what is left out here is marked long."""
 CELLS = list(QUICK.items())
@@ -109,19 +110,75 @@ def parts_done(victim: Victim, folder: Path) -> Any:
 def test_a_killed_stage_ends_as_one_that_nothing_was_killed_in(
     name: str, kills: tuple[str, ...], nodes: Nodes, smoke_run: Path, calls: Path, tmp_path: Path
 ) -> None:
-    victim, run = VICTIMS[name], tmp_path / "run"
+    run = tmp_path / "run"
     shutil.copytree(smoke_run, run)
-    folder = folder_of(run, victim.stage)
+    folder = folder_of(run, VICTIMS[name].stage)
     shutil.rmtree(folder)
+    found = killed(name, kills, nodes, arguments("pipeline", run), calls)
+    own = folder_of(smoke_run, VICTIMS[name].stage)
+    assert content(own) == content(folder)
+    assert facts(own) == facts(folder)
+    if name in TRAININGS:
+        steps = [int(step) for step in re.findall(r"step (\d+)/", found.printed)]
+        assert min(steps) > found.parts - EVERY, "it began anew"
+        assert losses(own) == pytest.approx(losses(folder), rel=1e-5)
+        for name, weights in weights_of(own).items():
+            torch.testing.assert_close(weights_of(folder)[name], weights, rtol=1e-3, atol=1e-5)
+    elif name in ASKING:
+        counted = Counter(calls.read_text().splitlines())
+        assert len(counted) == 2 * PROMPTS
+        for known in found.called:  # what was written when something was killed was never asked for again
+            assert known
+            assert {call: counted[call] for call in known} == known
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("second", ["actor", "node"])
+def test_units_of_several_prompts_are_asked_for_again_while_under_way_alone(
+    second: str, nodes: Nodes, smoke_run: Path, calls: Path, tmp_path: Path
+) -> None:
+    folders = []
+    for kills in ((), ("driver", second)):
+        run = tmp_path / f"{len(kills)}"
+        shutil.copytree(smoke_run, run)
+        for stage in ("generate", "pairs"):
+            shutil.rmtree(folder_of(run, f"{stage}-{TASK}"))
+        command = arguments("generate_pairs", run, "--set", f"{OWN}.generate.unit_rows=2")
+        found = killed("generate", kills, nodes, command, calls)
+        folders.append([folder_of(run, f"{stage}-{TASK}") for stage in ("generate", "pairs")])
+    counted = Counter(calls.read_text().splitlines())
+    assert len(counted) == 2 * PROMPTS
+    for known in found.called:
+        assert len({call.split()[1] for call in known}) % 2 == 0
+        assert {call: counted[call] for call in known} == known
+    for own, folder in zip(*folders, strict=True):
+        assert content(own) == content(folder)
+        assert facts(own) == facts(folder)
+
+
+@dataclass
+class Killed:
+    """What is left of killing. printed: by the last driver. parts: that were done when the one before was killed.
+    called: of the engines, at each kill, for what was done."""
+
+    printed: str
+    parts: int
+    called: list[Counter[str]]
+
+
+def killed(name: str, kills: tuple[str, ...], nodes: Nodes, command: list[str], calls: Path) -> Killed:
+    """Runs a job to its end, killing in a stage. command: of a job, whose run has no folder of the stage."""
+    run = Path(next(word for word in command if word.startswith("run.dir=")).removeprefix("run.dir="))
+    victim, called, behind = VICTIMS[name], list[Counter[str]](), 0
     calls.write_text("")
     # The first kill of a training comes at its second checkpoint: the first one is there then, whole and known to Ray.
-    trains = name in ("reward", "dpo")
-    driver, before, behind = nodes.start(arguments("pipeline", run)), EVERY if trains and len(kills) < 3 else 0, 0
-    asks, called = name in ("generate", "evaluate"), list[Counter[str]]()
+    before = EVERY if name in TRAININGS and len(kills) < 3 else 0
+    driver = nodes.start(command)
     for kind in kills:
 
         def found(kind: str = kind, before: int = before) -> Any:
-            if parts_done(victim, folder) > before:
+            folders = list(run.glob(f"{victim.stage}-*"))
+            if folders and parts_done(victim, folders[0]) > before:
                 return nodes.workers(victim.worker)[:1] if kind == "actor" else nodes.busiest()
             return None
 
@@ -133,29 +190,16 @@ def test_a_killed_stage_ends_as_one_that_nothing_was_killed_in(
             kill(victims[0].pid)
         else:
             nodes.remove(victims)
+        folder = folder_of(run, victim.stage)
         assert not (folder / "manifest.json").exists(), "it was over before it was killed"
         before = parts_done(victim, folder)
-        if asks:
+        if name in ASKING:
             called.append(calls_for_done(victim, folder, calls))
         if kind == "driver":
-            driver, behind = nodes.start(arguments("pipeline", run)), before - EVERY
+            driver, behind = nodes.start(command), before
     printed = ended(driver)
     assert f"== {victim.stage}: done in" in printed
-    own = folder_of(smoke_run, victim.stage)
-    assert content(own) == content(folder)
-    assert facts(own) == facts(folder)
-    if trains:
-        steps = [int(step) for step in re.findall(r"step (\d+)/", printed)]
-        assert min(steps) > behind, "it began anew"
-        assert losses(own) == pytest.approx(losses(folder), rel=1e-5)
-        for name, weights in weights_of(own).items():
-            torch.testing.assert_close(weights_of(folder)[name], weights, rtol=1e-3, atol=1e-5)
-    if asks:
-        counted = Counter(calls.read_text().splitlines())
-        assert len(counted) == 2 * PROMPTS
-        for known in called:  # what was written when something was killed was never asked for again
-            assert known
-            assert {call: counted[call] for call in known} == known
+    return Killed(printed, behind, called)
 
 
 def calls_for_done(victim: Victim, folder: Path, calls: Path) -> Counter[str]:
