@@ -65,6 +65,7 @@ def _lora(**changes: Any) -> dict[str, Any]:
     return {"lora": {"rank": 4, "alpha": 8}, "steps": 3, "checkpoint_steps": 3, **changes}
 
 
+@pytest.mark.long
 def test_reward_lora_under_zero_3_is_merged_into_a_plain_folder(
     ray_here: None, stage: Stage, preference_file: str
 ) -> None:
