@@ -73,17 +73,27 @@ BENCHMARKS: dict[str, tuple[str, dict[str, object], str]] = {
         {"prompts": 512, "seconds": 0.1, "unit_rows": 16},
         "1, 2, 4 and 8 sleeping actors of each kind, 512 prompts for each",
     ),
+    "scaling-quick": (
+        "scaling",
+        {"prompts": 1500, "seconds": 0.03, "unit_rows": 100},
+        "the same with actors as quick as those of prompts-100k",
+    ),
+    "scaling-small-units": (
+        "scaling",
+        {"prompts": 1000, "seconds": 0.05, "unit_rows": 10},
+        "the same with tasks of ten prompts, which take half a second",
+    ),
     "scale": ("scale", {"prompts": 20_000, "unit_rows": 16}, "what the pipeline costs, with models that take no time"),
     "actor-time": (
         "actor_time",
         {"prompts": 400, "unit_rows": 16},
         "what actors and tasks take for a prompt, with models that take no time and without Ray",
     ),
-    "scale-small": ("scale", {"prompts": 2000, "unit_rows": 10}, "the same in half a minute"),
+    "scale-small": ("scale", {"prompts": 2000, "unit_rows": 10}, "what `scale` does, of 2,000 prompts"),
     "scale-1m": (
         "scale",
         {"prompts": 1_000_000, "unit_rows": 100, "actors": 2, "again": False},
-        "the same of a million prompts; run it with --rounds 1",
+        "what `scale` does, of a million prompts; run it with --rounds 1",
     ),
     "driver-1m": (
         "driver_passes",

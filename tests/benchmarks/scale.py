@@ -119,7 +119,7 @@ def watched(watch: Watch, every: float = 1.0) -> type[Progress]:
 
 
 def simulate(prompts: int, unit_rows: int, actors: int = 1, again: bool = True) -> dict[str, Any]:
-    """Prompts through generate and pairs. actors: of each kind."""
+    """Prompts through generate and pairs. actors: of each kind. again: as of `benchmark`."""
     connect()
     pipeline = Pipeline(
         ReadySample, ReadyJudge, captions(prompts), unit_rows, actors, candidates=CANDIDATES, pairs={"ties": "point"}

@@ -114,7 +114,7 @@ def test_a_killed_stage_ends_as_one_that_nothing_was_killed_in(
     shutil.copytree(smoke_run, run)
     folder = folder_of(run, VICTIMS[name].stage)
     shutil.rmtree(folder)
-    found = killed(name, kills, nodes, arguments("pipeline", run), calls)
+    found = killed(name, kills, nodes, run, calls, arguments("pipeline", run))
     own = folder_of(smoke_run, VICTIMS[name].stage)
     assert content(own) == content(folder)
     assert facts(own) == facts(folder)
@@ -144,11 +144,12 @@ def test_units_of_several_prompts_are_asked_for_again_while_under_way_alone(
         for stage in ("generate", "pairs"):
             shutil.rmtree(folder_of(run, f"{stage}-{TASK}"))
         command = arguments("generate_pairs", run, "--set", f"{OWN}.generate.unit_rows=2")
-        found = killed("generate", kills, nodes, command, calls)
+        found = killed("generate", kills, nodes, run, calls, command)
         folders.append([folder_of(run, f"{stage}-{TASK}") for stage in ("generate", "pairs")])
     counted = Counter(calls.read_text().splitlines())
     assert len(counted) == 2 * PROMPTS
     for known in found.called:
+        assert known
         assert len({call.split()[1] for call in known}) % 2 == 0
         assert {call: counted[call] for call in known} == known
     for own, folder in zip(*folders, strict=True):
@@ -166,9 +167,8 @@ class Killed:
     called: list[Counter[str]]
 
 
-def killed(name: str, kills: tuple[str, ...], nodes: Nodes, command: list[str], calls: Path) -> Killed:
-    """Runs a job to its end, killing in a stage. command: of a job, whose run has no folder of the stage."""
-    run = Path(next(word for word in command if word.startswith("run.dir=")).removeprefix("run.dir="))
+def killed(name: str, kills: tuple[str, ...], nodes: Nodes, run: Path, calls: Path, command: list[str]) -> Killed:
+    """Runs a job to its end, killing in a stage. run: of the job, without a folder of the stage. command: the job."""
     victim, called, behind = VICTIMS[name], list[Counter[str]](), 0
     calls.write_text("")
     # The first kill of a training comes at its second checkpoint: the first one is there then, whole and known to Ray.
