@@ -17,6 +17,10 @@ VLLM := .venv-vllm
 VLLM_STAMP := $(VLLM)/.ready-$(shell cat constraints.txt tests/vllm_requirements.py | sha256sum | cut -c1-12)
 VLLM_TORCH := torch===2.13.0 torchvision===0.28.0 torchaudio===2.11.0 torchcodec===0.17.0
 
+# Where tests with these marks are: collecting all of them again takes most of a minute.
+LOCAL := tests/kills tests/local tests/sizes
+TRAIN := tests/families/test_clip_training.py tests/train
+
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
@@ -38,10 +42,10 @@ test-unit: setup
 	$(BIN)/python -m pytest -q -n logical --dist loadfile -m "not local and not train and not long"
 
 test-local: setup
-	$(BIN)/python -m pytest -q -m "local and not long"
+	$(BIN)/python -m pytest -q -m "local and not long" --durations 10 $(LOCAL)
 
 test-train: setup
-	$(BIN)/python -m pytest -q -m "train and not long"
+	$(BIN)/python -m pytest -q -m "train and not long" --durations 5 $(TRAIN)
 
 test-long: setup
 	$(BIN)/python -m pytest -q -m long

@@ -188,3 +188,14 @@ def test_checkpoints_never_run_code():
 def test_every_room_says_what_it_is():
     for path in PACKAGE.glob("*/__init__.py"):
         assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), path
+
+
+@pytest.mark.parametrize("mark", ["local", "train"])
+def test_every_marked_test_is_where_make_looks_for_it(mark):
+    places = re.search(rf"^{mark.upper()} := (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert places
+    allowed = [ROOT / place for place in places.group(1).split()]
+    marked = [path for path in (ROOT / "tests").rglob("*.py") if f"pytest.mark.{mark}" in path.read_text("utf-8")]
+    assert marked
+    for path in marked:
+        assert any(place in (path, *path.parents) for place in allowed), path

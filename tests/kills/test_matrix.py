@@ -144,7 +144,7 @@ def test_units_of_several_prompts_are_asked_for_again_while_under_way_alone(
         for stage in ("generate", "pairs"):
             shutil.rmtree(folder_of(run, f"{stage}-{TASK}"))
         command = arguments("generate_pairs", run, "--set", f"{OWN}.generate.unit_rows=2")
-        found = killed("generate", kills, nodes, run, calls, command)
+        found = killed("generate", kills, nodes, run, calls, command, unit_rows=2)
         folders.append([folder_of(run, f"{stage}-{TASK}") for stage in ("generate", "pairs")])
     counted = Counter(calls.read_text().splitlines())
     assert len(counted) == 2 * PROMPTS
@@ -167,12 +167,26 @@ class Killed:
     called: list[Counter[str]]
 
 
-def killed(name: str, kills: tuple[str, ...], nodes: Nodes, run: Path, calls: Path, command: list[str]) -> Killed:
-    """Runs a job to its end, killing in a stage. run: of the job, without a folder of the stage. command: the job."""
+def killed(
+    name: str, kills: tuple[str, ...], nodes: Nodes, run: Path, calls: Path, command: list[str], unit_rows: int = 1
+) -> Killed:
+    """Runs a job to its end, killing in a stage. run: of the job, without a folder of the stage. command: the job.
+
+    Judges wait at each kill behind the unit that it comes after, so that no machine is too quick, nor too slow, for it.
+    """
     victim, called, behind = VICTIMS[name], list[Counter[str]](), 0
     calls.write_text("")
+    leave = calls.with_suffix(".leave")
+    for file in (leave, calls.with_suffix(".judged")):
+        file.unlink(missing_ok=True)
     # The first kill of a training comes at its second checkpoint: the first one is there then, whole and known to Ray.
     before = EVERY if name in TRAININGS and len(kills) < 3 else 0
+
+    def let_judge(done: int) -> None:
+        if name in ASKING:
+            leave.write_text(str((done + 1) * unit_rows))
+
+    let_judge(before)
     driver = nodes.start(command)
     for kind in kills:
 
@@ -197,6 +211,8 @@ def killed(name: str, kills: tuple[str, ...], nodes: Nodes, run: Path, calls: Pa
             called.append(calls_for_done(victim, folder, calls))
         if kind == "driver":
             driver, behind = nodes.start(command), before
+        let_judge(before)
+    leave.unlink(missing_ok=True)
     printed = ended(driver)
     assert f"== {victim.stage}: done in" in printed
     return Killed(printed, behind, called)

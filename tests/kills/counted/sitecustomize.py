@@ -1,5 +1,6 @@
 """Notes in the file that URM_RAY_CALLS names whenever a worker samples or judges a prompt, a line each, and makes units
-take their time, so that there is always one under way.
+take their time, so that there is always one under way. Where a file of that name with `.leave` is beside it, the number
+in it is how many prompts may be judged: the next one is noted, and waits.
 
 Python imports this module by itself where its folder is on PYTHONPATH, in workers of Ray too.
 """
@@ -11,14 +12,35 @@ import os
 import sys
 import time
 from importlib.abc import MetaPathFinder
+from pathlib import Path
 from typing import Any
 
 PAUSE_S = 0.6
+WAIT_S = 60.0
+"""So long does a prompt that was given leave, and lost with its judge, hold up others that come before it again."""
 
 
 def note(kind: str, prompt_id: str) -> None:
     with open(os.environ["URM_RAY_CALLS"], "a", encoding="utf-8") as file:
         file.write(f"{kind} {prompt_id}\n")
+
+
+def wait_for_leave(prompt_id: str) -> None:
+    """Returns once a prompt may be judged. One that was judged already may be again."""
+    calls = Path(os.environ["URM_RAY_CALLS"])
+    leave, judged = calls.with_suffix(".leave"), calls.with_suffix(".judged")
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        known = set(judged.read_text(encoding="utf-8").splitlines()) if judged.exists() else set()
+        try:
+            most = int(leave.read_text(encoding="utf-8") or 0)
+        except FileNotFoundError:
+            return
+        if prompt_id in known or len(known) < most:
+            break
+        time.sleep(0.02)
+    with judged.open("a", encoding="utf-8") as file:
+        file.write(f"{prompt_id}\n")
 
 
 def slow_preparing(module: Any) -> None:
@@ -42,6 +64,7 @@ def count(module: Any) -> None:
 
     def said(self: Any, row: Any) -> Any:
         note("judge", row["prompt_id"])
+        wait_for_leave(row["prompt_id"])
         time.sleep(PAUSE_S)
         return judge(self, row)
 
