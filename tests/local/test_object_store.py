@@ -91,20 +91,22 @@ def test_the_whole_loop_on_a_store_that_fails_now_and_then_is_that_of_a_local_ru
     stages(server, run, names, timeout=1500)
     server.fault = lambda method, path: None
     ours = downloaded(run, tmp_path / "run")
-    for stage in RunFolder.open(str(smoke_run)).stages():
-        if stage.name != "report":
-            equal(stage.name, smoke_run, ours)
+    done = [stage.name for stage in RunFolder.open(str(smoke_run)).stages()]
+    for stage in done:
+        if stage != "report":
+            equal(stage, smoke_run, ours)
     mine, theirs = (_figures(json.loads((folder / "report.json").read_text())) for folder in (ours, smoke_run))
     assert mine == theirs
     assert "<html" in (ours / "report.html").read_text()
     again = stages(server, run, names)
-    assert again.count("done before") == len(names)
+    assert again.count("done before") == len(done)
     _no_secrets(ours)
 
 
 def _figures(report: dict[str, Any]) -> dict[str, Any]:
     """What of a report does not tell the time."""
-    return {name: value for name, value in report["tasks"][TASK].items() if name in ("judge", "pairs", "policy")}
+    known = ("judge", "pairs", "policy")
+    return {task: {name: told[name] for name in known} for task, told in report["tasks"].items()}
 
 
 def _no_secrets(run: Path) -> None:
