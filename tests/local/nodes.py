@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,8 +62,8 @@ def two_nodes(home: Path, port: int) -> Iterator[dict[str, str]]:
             assert started.returncode == 0, started.stdout + started.stderr
         yield env | {"RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{port + 2000}"}
     finally:
-        for name in ("worker", "head"):
-            node(env, name, "stop")
+        with ThreadPoolExecutor() as both:  # each takes its time
+            list(both.map(lambda name: node(env, name, "stop"), ("worker", "head")))
 
 
 def ray(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

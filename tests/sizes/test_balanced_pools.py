@@ -43,6 +43,7 @@ def balanced(folder: Path, prompts: int) -> Run:
     )
 
 
+@pytest.mark.long
 def test_pools_that_share_actors_are_balanced_by_what_is_measured(
     ray_here: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,7 +49,7 @@ def test_dpo_trains_and_starts_at_ln_2(zero_stage: int, ray_here: None, stage: S
     assert set(moved(before, after)) == set(before)
 
 
-@pytest.mark.parametrize("zero_stage", some(3, quick=(2,)))
+@pytest.mark.parametrize("zero_stage", some(2, 3, quick=()))
 def test_dpo_trains_from_stored_errors_without_a_reference(
     zero_stage: int, ray_here: None, stage: Stage, pair_file: str
 ) -> None:
