@@ -71,6 +71,8 @@ def connect() -> None:
     context.enable_progress_bars = False  # the stages print their own lines, which also read well in a job's log
     context.print_on_execution_start = False
     context.raise_original_map_exception = True  # else all that a user is told is that a function failed
+    # Every half a minute it would advise a setting that pools do not have, for actors that hold a model.
+    context.issue_detectors_config.high_memory_detector_config.detection_time_interval_s = -1
     others = [one for one in context.custom_execution_callback_classes if one is not Growth]
     context.custom_execution_callback_classes = [*others, Growth] if joined() else others
     logging.getLogger("ray.data").setLevel(logging.WARNING)
