@@ -17,7 +17,7 @@ VLLM := .venv-vllm
 VLLM_STAMP := $(VLLM)/.ready-$(shell cat constraints.txt tests/vllm_requirements.py | sha256sum | cut -c1-12)
 VLLM_TORCH := torch===2.13.0 torchvision===0.28.0 torchaudio===2.11.0 torchcodec===0.17.0
 
-# Where tests with these marks are: collecting all of them again takes most of a minute.
+# Where tests with these marks are: collecting all tests for each takes half a minute.
 LOCAL := tests/kills tests/local tests/sizes
 TRAIN := tests/families/test_clip_training.py tests/train
 
